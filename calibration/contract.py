@@ -1,0 +1,82 @@
+"""The input contract of a recognizer: how pixels become its tensor. One implementation for scoring and training.
+
+Lives on the ground floor because both siblings' users need it: `pipeline` scores with it, `patches` trains
+through it (in torch, parity-tested against this file).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydantic import Field, model_validator
+
+from calibration.files import Document
+
+Layout = Literal["NCHW", "NHWC"]
+
+
+class SelfTest(Document):
+    """Input seed and the logits expected for it, judged when the recognizer is loaded."""
+
+    seed: int
+    logits: list[float]
+    tolerance: float = Field(default=1e-3, gt=0)
+
+
+class Contract(Document):
+    """What is beside a ``.onnx`` file: preprocessing, labels, provenance, self-test (DESIGN: files on disk).
+
+    The tensor is ``(resized / 255 * range_max - mean) / std`` per channel in ``color`` order, where ``resized`` is
+    the RGB uint8 picture squeezed to ``height x width`` with ``resize``. For uint8 models mean, std and range_max are
+    not applied.
+    """
+
+    format: Literal["dpcam.recognizer"] = "dpcam.recognizer"
+    version: Literal[1] = 1
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    family: str = "unknown"
+    held_out: bool = False
+    file: str
+    sha256: str
+    input_name: str
+    height: int = Field(gt=0, le=4096)
+    width: int = Field(gt=0, le=4096)
+    layout: Layout = "NCHW"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    fixed_batch: int | None = None
+    color: Literal["RGB", "BGR"] = "RGB"
+    range_max: float = Field(default=1.0, gt=0)
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    resize: Literal["area", "bilinear"] = "area"
+    output: Literal["logits", "probabilities"] = "logits"
+    labels: list[str] = Field(min_length=2)
+    licence: str = ""
+    training_data: str = ""
+    self_test: SelfTest | None = None
+
+    @model_validator(mode="after")
+    def _std_positive(self) -> Contract:
+        if min(self.std) <= 0:
+            raise ValueError("std must be positive in every channel")
+        return self
+
+
+def resize_rgb(image: np.ndarray, height: int, width: int, rule: str) -> np.ndarray:
+    """Resize ``(H, W, 3)`` uint8 to ``(height, width, 3)``; ``area`` averages when shrinking, else bilinear."""
+    shrinks = image.shape[0] >= height and image.shape[1] >= width
+    how = cv2.INTER_AREA if rule == "area" and shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how))
+
+
+def to_tensor(images: np.ndarray, contract: Contract) -> np.ndarray:
+    """``(B, H, W, 3)`` uint8 RGB, already of the contract's size → the model's input array, contiguous."""
+    pixels = images[..., ::-1] if contract.color == "BGR" else images
+    if contract.dtype != "uint8":
+        scaled = pixels.astype(np.float32) * np.float32(contract.range_max / 255)
+        pixels = (scaled - np.float32(contract.mean)) / np.float32(contract.std)
+    if contract.layout == "NCHW":
+        pixels = pixels.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(pixels, dtype=contract.dtype)

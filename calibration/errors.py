@@ -1,0 +1,132 @@
+"""The errors of dpcam: one tree, each leaf with a stable code, an exit code and a hint.
+
+    DpcamError
+    ├── BadUsage          2   usage            the call itself is wrong
+    ├── BadInput          3   input            an input is invalid or missing
+    │   ├── MissingFile   3   missing-file
+    │   ├── BadConfig     3   config           lab.toml, plan, contract, sheet: a text that does not parse
+    │   ├── BadModel      3   model            a recognizer that cannot be run as declared
+    │   └── BadImage      3   image            bytes that are no picture
+    ├── NotReady          4   not-ready        the world is not ready: retry later
+    │   ├── CameraGone    4   camera
+    │   ├── SessionLocked 4   locked
+    │   ├── DiskFull      4   disk
+    │   └── NoProvider    4   provider
+    ├── Incomplete        5   incomplete       finished, but some shots or samples failed
+    ├── LimitNotMet       6   limit            finished, but a stated limit is not met
+    └── Interrupted     130   interrupted      consistent and resumable (143 after SIGTERM)
+
+A message names the thing, the bad value and what would be accepted. Only ``pipeline/cli`` prints or exits.
+"""
+
+from __future__ import annotations
+
+
+class DpcamError(Exception):
+    """Base of all errors that dpcam raises on purpose.
+
+    ``hint`` says what to do, ``where`` names the file or option, both may be empty.
+    """
+
+    code = "error"
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.where = where
+
+
+class BadUsage(DpcamError):
+    """The command was called with wrong words."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class BadInput(DpcamError):
+    """An input is invalid or missing."""
+
+    code = "input"
+    exit_code = 3
+
+
+class MissingFile(BadInput):
+    """A file or folder that was named does not exist."""
+
+    code = "missing-file"
+
+
+class BadConfig(BadInput):
+    """A text file (lab, plan, sheet, contract) does not say what it must."""
+
+    code = "config"
+
+
+class BadModel(BadInput):
+    """A recognizer cannot be run as its contract declares."""
+
+    code = "model"
+
+
+class BadImage(BadInput):
+    """A file is not a picture that can be decoded."""
+
+    code = "image"
+
+
+class NotReady(DpcamError):
+    """The world is not ready; the same call may work later."""
+
+    code = "not-ready"
+    exit_code = 4
+
+
+class CameraGone(NotReady):
+    """A camera cannot be opened, or stopped giving frames."""
+
+    code = "camera"
+
+
+class SessionLocked(NotReady):
+    """Another process writes to the session."""
+
+    code = "locked"
+
+
+class DiskFull(NotReady):
+    """Nothing more can be written."""
+
+    code = "disk"
+
+
+class NoProvider(NotReady):
+    """The execution provider that was asked for is not available."""
+
+    code = "provider"
+
+
+class Incomplete(DpcamError):
+    """The command finished, but some shots or samples failed."""
+
+    code = "incomplete"
+    exit_code = 5
+
+
+class LimitNotMet(DpcamError):
+    """The command finished, but a stated limit is not met."""
+
+    code = "limit"
+    exit_code = 6
+
+
+class Interrupted(DpcamError):
+    """Stopped by a signal; what is on disk is consistent and resumable."""
+
+    code = "interrupted"
+    exit_code = 130
+
+    def __init__(self, message: str, *, exit_code: int = 130, hint: str = "", where: str = "") -> None:
+        super().__init__(message, hint=hint, where=where)
+        self.exit_code = exit_code
