@@ -54,7 +54,9 @@ class CameraModel(Document):
         points = np.asarray(pixels, dtype=np.float64).reshape(-1, 1, 2)
         # Iterated to well below a thousandth of a pixel: the default 5 rounds are not enough near the corners.
         criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
-        ideal = cv2.undistortPointsIter(points, self.matrix, np.array(self.distortion), None, self.matrix, criteria)
+        ideal = cv2.undistortPointsIter(
+            points, self.matrix, np.array(self.distortion), np.eye(3), self.matrix, criteria
+        )
         return np.asarray(ideal, dtype=np.float64).reshape(-1, 2)
 
     def distort(self, ideal: Array) -> Array:

@@ -76,7 +76,7 @@ def to_tensor(images: np.ndarray, contract: Contract) -> np.ndarray:
     pixels = images[..., ::-1] if contract.color == "BGR" else images
     if contract.dtype != "uint8":
         scaled = pixels.astype(np.float32) * np.float32(contract.range_max / 255)
-        pixels = (scaled - np.float32(contract.mean)) / np.float32(contract.std)
+        pixels = (scaled - np.array(contract.mean, np.float32)) / np.array(contract.std, np.float32)
     if contract.layout == "NCHW":
         pixels = pixels.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(pixels, dtype=contract.dtype)
