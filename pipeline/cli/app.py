@@ -1,0 +1,103 @@
+"""The program ``dpcam``: the tree of commands, and the one place that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+import typer.main
+from typer.exceptions import TyperException
+
+from calibration.errors import BadUsage, DpcamError, Interrupted, NotReady
+from pipeline.cli import bench, calibrate, lab, models, paper, sessions
+from pipeline.cli.command import new_group
+from pipeline.cli.output import print_result
+from pipeline.result import Result
+
+app = new_group("Train, print, capture, localize and score defensive patches. `dpcam demo` shows all of it.")
+for module in (lab, models, paper, calibrate, sessions, bench):
+    module.register(app)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point: run one command, print its answer, exit with its code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in _before_separator(words)
+    words = [word for i, word in enumerate(words) if word != "--json" or i >= len(_before_separator(words))]
+    root = typer.main.get_command(app)
+    result = _run(root, words, as_json)
+    print_result(_command_path(root, words), result, as_json=as_json)
+    sys.exit(result.exit_code)
+
+
+def _run(root: Any, words: list[str], as_json: bool) -> Result:
+    """Run the command; whatever goes wrong becomes a :class:`Result` with its error."""
+    try:
+        return _answer(root, words, as_json)
+    except TyperException as error:
+        return Result(errors=[BadUsage(error.format_message(), hint=_usage_hint(root, words))])
+    except DpcamError as error:
+        return Result(errors=[error])
+    except KeyboardInterrupt:
+        return Result(errors=[Interrupted("interrupted; what was finished is kept", hint="run again to resume")])
+    except ImportError as error:
+        return Result(errors=[_import_problem(error)])
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        return Result(errors=[_bug(error)])
+
+
+def _answer(root: Any, words: list[str], as_json: bool) -> Result:
+    printed = io.StringIO()
+    catch = contextlib.redirect_stdout(printed) if as_json else contextlib.nullcontext()
+    with catch:
+        answer = root.main(args=words, prog_name="dpcam", standalone_mode=False)
+    if isinstance(answer, Result):
+        return answer
+    return Result(data={"help": printed.getvalue()} if as_json else {})
+
+
+def _before_separator(words: list[str]) -> list[str]:
+    return words[: words.index("--")] if "--" in words else words
+
+
+def _command_path(root: Any, words: Sequence[str]) -> list[str]:
+    """The names of the commands in ``words``, as far as they exist."""
+    path: list[str] = []
+    node = root
+    for word in words:
+        node = getattr(node, "commands", {}).get(word)
+        if node is None:
+            break
+        path.append(word)
+    return path
+
+
+def _usage_hint(root: Any, words: Sequence[str]) -> str:
+    return " ".join(["see: dpcam", *_command_path(root, words), "--help"])
+
+
+def _import_problem(error: ImportError) -> DpcamError:
+    """A package that does not load: a missing system library of OpenCV has its own words."""
+    if "libGL" in str(error) or "libgthread" in str(error) or "libglib" in str(error):
+        return NotReady(
+            f"OpenCV cannot be loaded: {error}",
+            hint="install the system's libgl1 and libglib2.0-0, or: pip install --force-reinstall --no-deps "
+            "opencv-python-headless at the version of opencv-python",
+        )
+    return NotReady(f"a package of dpcam cannot be loaded: {error}", hint="dpcam doctor")
+
+
+def _bug(error: Exception) -> DpcamError:
+    return DpcamError(
+        f"bug in dpcam: {type(error).__name__}: {error}", hint="please report it with the lines printed above"
+    )
+
+
+if __name__ == "__main__":
+    main()

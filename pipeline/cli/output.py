@@ -1,0 +1,65 @@
+"""The one place that prints: answers to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from pipeline.result import Result, Table, envelope
+
+
+def print_result(command: Sequence[str], result: Result, *, as_json: bool) -> None:
+    """Print the answer: one JSON object, or lines and tables for people; errors go to stderr as one line each."""
+    if as_json:
+        sys.stdout.write(json.dumps(envelope(command, result), ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        _print_for_people(result)
+    sys.stdout.flush()
+    for error in result.errors:
+        hint = f" ({error.hint})" if error.hint else ""
+        sys.stderr.write(f"dpcam: {error.message}{hint}\n")
+
+
+def note(line: str) -> None:
+    """One line of progress or warning on stderr."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
+    """A callback ``(share done 0..1, text)`` that draws a bar when stderr is a terminal, and does nothing otherwise."""
+    if not sys.stderr.isatty():
+        yield lambda share, text: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=1.0, text="")
+        yield lambda share, text: bar.update(task, completed=share, text=text)
+
+
+def _print_for_people(result: Result) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for table in result.tables:
+        console.print(_rich_table(table))
+    for line in result.lines:
+        console.print(line)
+
+
+def _rich_table(table: Table) -> object:
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(title=Text(table.title) if table.title else None)
+    for column in table.columns:
+        drawn.add_column(Text(column))
+    for row in table.rows:
+        drawn.add_row(*[Text(cell) for cell in row])
+    return drawn

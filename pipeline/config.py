@@ -1,0 +1,246 @@
+"""Configuration: flag > ``DPCAM_*`` > lab.toml > user file > default, and where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from calibration.errors import BadConfig
+from calibration.files import Document, first_problem, read_bytes
+from calibration.sheet import ARMS, PAPERS_MM
+
+LAB_FILE = "lab.toml"
+ENVIRONMENT_PREFIX = "DPCAM_"
+RESERVED = frozenset({"DPCAM_DATA", "DPCAM_BENCH"})
+"""Variables of the test suite and the benchmarks, which are no settings."""
+
+
+class LabSection(Document):
+    """Name of the lab and the seed of everything that is random."""
+
+    name: str = "lab"
+    seed: int = Field(default=1, ge=0, lt=2**32)
+
+
+class TargetSection(Document):
+    """The object to be recognized. ``artwork``: the user's own SVG, PNG or JPEG instead of dpcam's drawing."""
+
+    label: str = "speed-limit-50"
+    artwork: str | None = None
+    width_mm: float = Field(default=120.0, gt=0, le=5000)
+
+
+class CameraSection(Document):
+    """The camera's address, and its calibration file (relative to the lab)."""
+
+    uri: str = "sim:"
+    calibration: str | None = None
+
+
+class ModelsSection(Document):
+    """Folders with recognizers (relative to the lab), and whether dpcam's own zoo is on the bench."""
+
+    folders: list[str] = Field(default_factory=lambda: ["models"])
+    zoo: bool = True
+
+
+class TrainSection(Document):
+    """Patch training. No ``surrogates`` named: all recognizers that are not held out."""
+
+    surrogates: list[str] = Field(default_factory=list)
+    steps: int = Field(default=300, ge=1, le=100_000)
+    batch: int = Field(default=16, ge=1, le=4096)
+    learning_rate: float = Field(default=0.05, gt=0, le=10)
+    wrong_class: str = "stop"
+
+
+class SheetSection(Document):
+    """Paper, and the control arms that get a sheet beside the patch."""
+
+    paper: str = "A4"
+    controls: list[str] = Field(default_factory=lambda: list(ARMS))
+
+    @field_validator("paper")
+    @classmethod
+    def _known_paper(cls, paper: str) -> str:
+        if paper not in PAPERS_MM:
+            raise ValueError(f"unknown paper, known are {', '.join(PAPERS_MM)}")
+        return paper
+
+    @field_validator("controls")
+    @classmethod
+    def _known_controls(cls, controls: list[str]) -> list[str]:
+        unknown = [arm for arm in controls if arm not in ARMS]
+        if unknown:
+            raise ValueError(f"unknown control arm {unknown[0]!r}, known are {', '.join(ARMS)}")
+        return controls
+
+
+class PlanSection(Document):
+    """Conditions are all combinations of these; each is taken ``repeats`` times with each arm."""
+
+    distances_mm: list[float] = Field(default_factory=lambda: [700.0, 1200.0, 1800.0], min_length=1)
+    yaws_deg: list[float] = Field(default_factory=lambda: [-40.0, 0.0, 40.0], min_length=1)
+    pitches_deg: list[float] = Field(default_factory=lambda: [0.0], min_length=1)
+    lights: list[str] = Field(default_factory=lambda: ["day"], min_length=1)
+    repeats: int = Field(default=1, ge=1, le=1000)
+
+
+class VerdictSection(Document):
+    """The rule of the verdict, stated before the capture. ``arm``: the patch judged, the target's label by default."""
+
+    arm: str | None = None
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    min_effect_points: float = Field(default=0.0, ge=0, le=100)
+
+
+class Config(Document):
+    """All settings of a lab, section by section, as in lab.toml."""
+
+    lab: LabSection = LabSection()
+    target: TargetSection = TargetSection()
+    camera: CameraSection = CameraSection()
+    models: ModelsSection = ModelsSection()
+    train: TrainSection = TrainSection()
+    sheet: SheetSection = SheetSection()
+    plan: PlanSection = PlanSection()
+    verdict: VerdictSection = VerdictSection()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value and where it came from: ``flag``, ``env``, a file's path, or ``default``."""
+
+    key: str
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configuration of a run, with the source of each value."""
+
+    config: Config
+    settings: tuple[Setting, ...]
+
+
+def load_settings(
+    lab: Path,
+    *,
+    environ: Mapping[str, str],
+    user_file: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Merge all layers for the lab folder (a missing lab.toml or user file is an empty layer).
+
+    ``flags`` maps ``section.key`` to a value; None is no value. :class:`BadConfig` names the layer, the key, the
+    nearest known key, or the bad value.
+    """
+    layers: list[tuple[str, dict[str, Any]]] = []
+    for path in (user_file, lab / LAB_FILE):
+        if path is not None and path.is_file():
+            layers.append((str(path), _flatten(_parse_toml(path), str(path))))
+    layers.append(("env", _from_environment(environ)))
+    layers.append(("flag", {key: value for key, value in (flags or {}).items() if value is not None}))
+    return _merge(layers)
+
+
+def known_keys() -> dict[str, Any]:
+    """``section.key`` → default, in the order of the file."""
+    default = Config()
+    return {
+        f"{section}.{key}": getattr(getattr(default, section), key)
+        for section, part in Config.model_fields.items()
+        for key in _section_fields(part.annotation)
+    }
+
+
+def _section_fields(section: Any) -> list[str]:
+    return list(section.model_fields)
+
+
+def _parse_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_bytes(path).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{path} is not TOML: {error}", where=str(path)) from error
+
+
+def _flatten(document: Mapping[str, Any], where: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for section, values in document.items():
+        if not isinstance(values, dict):
+            raise BadConfig(_unknown(section, list(Config.model_fields), where), where=where)
+        if section not in Config.model_fields:
+            raise BadConfig(_unknown(section, list(Config.model_fields), where), where=where)
+        for key, value in values.items():
+            _check_key(f"{section}.{key}", where)
+            flat[f"{section}.{key}"] = value
+    return flat
+
+
+def _check_key(key: str, where: str) -> None:
+    if key not in known_keys():
+        raise BadConfig(_unknown(key, list(known_keys()), where), where=where)
+
+
+def _unknown(key: str, known: list[str], where: str) -> str:
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    return f"{where}: unknown key {key!r}, the nearest known one is {nearest[0]!r}"
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """``DPCAM_CAMERA_URI`` → ``camera.uri``; values are read as TOML where they parse, else as text."""
+    names = {ENVIRONMENT_PREFIX + key.replace(".", "_").upper(): key for key in known_keys()}
+    found: dict[str, Any] = {}
+    for name, text in environ.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in RESERVED:
+            continue
+        if name not in names:
+            raise BadConfig(_unknown(name, list(names), "environment"), where=name)
+        found[names[name]] = _toml_value(text)
+    return found
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _merge(layers: list[tuple[str, dict[str, Any]]]) -> Settings:
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, layer in layers:
+        for key, value in layer.items():
+            values[key], sources[key] = value, source
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        section, name = key.split(".", 1)
+        nested.setdefault(section, {})[name] = value
+    try:
+        config = Config.model_validate(nested)
+    except ValidationError as error:
+        raise _bad_value(error, sources) from error
+    return Settings(config, _settings(config, sources))
+
+
+def _bad_value(error: ValidationError, sources: Mapping[str, str]) -> BadConfig:
+    key = ".".join(str(part) for part in error.errors()[0]["loc"][:2])
+    where = sources.get(key, "configuration")
+    return BadConfig(f"{where}: {first_problem(error)}", where=where)
+
+
+def _settings(config: Config, sources: Mapping[str, str]) -> tuple[Setting, ...]:
+    dumped = config.model_dump(mode="json")
+    return tuple(
+        Setting(key, dumped[key.split(".")[0]][key.split(".", 1)[1]], sources.get(key, "default"))
+        for key in known_keys()
+    )

@@ -1,0 +1,217 @@
+"""Scoring: every picture decoded once, cropped once, then through every recognizer in batches; every picture counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.errors import BadImage, BadModel
+from pipeline.recognizers import Runner
+from pipeline.statistics import wilson
+
+Status = Literal["scored", "missed", "not-applicable", "failed"]
+Pixels = NDArray[np.uint8]
+BATCH = 64
+
+
+class Missed(Exception):
+    """The object cannot be found in the picture; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture to score: a unique name, its arm, its true label, its cell (condition), and how to get the crop.
+
+    ``truth`` is None when nothing is known of the class. ``crop`` gives ``(H, W, 3)`` uint8 RGB; it raises
+    :class:`Missed`, or :class:`BadImage` when the picture cannot be decoded.
+    """
+
+    name: str
+    arm: str
+    truth: str | None
+    cell: str
+    crop: Callable[[], Pixels]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one recognizer said to one sample. ``correct`` is None without truth or without a score."""
+
+    sample: str
+    arm: str
+    cell: str
+    model: str
+    held_out: bool
+    status: Status
+    reason: str = ""
+    truth: str | None = None
+    predicted: str | None = None
+    probability: float | None = None
+    correct: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Counts of one arm on one recognizer, and the rate of correct answers among the scored with its interval."""
+
+    arm: str
+    model: str
+    held_out: bool
+    n: int
+    scored: int
+    missed: int
+    not_applicable: int
+    failed: int
+    correct: int | None
+    rate: float | None
+    low: float | None
+    high: float | None
+
+
+def score(samples: Iterable[Sample], runners: Sequence[Runner], progress: Callable[[int], None]) -> Iterator[Answer]:
+    """Score all samples with all recognizers: exactly one :class:`Answer` for each pair, in the samples' order.
+
+    Memory is bounded by ``BATCH`` crops. ``progress`` is told the number of samples finished.
+    """
+    done = 0
+    for chunk in _chunks(samples, BATCH):
+        crops = [_crop(sample) for sample in chunk]
+        for runner in runners:
+            yield from _answers(runner, chunk, crops)
+        done += len(chunk)
+        progress(done)
+
+
+def summarize(answers: Iterable[Answer]) -> list[Row]:
+    """Count the answers by arm and recognizer, in order of arm, surrogates before held-out recognizers."""
+    groups: dict[tuple[str, bool, str], list[Answer]] = {}
+    for answer in answers:
+        groups.setdefault((answer.arm, answer.held_out, answer.model), []).append(answer)
+    return [_row(arm, model, held_out, group) for (arm, held_out, model), group in sorted(groups.items())]
+
+
+def true_label(folder: str, labels: Sequence[str]) -> str | None:
+    """The label that a class folder's name means: the label itself, or its index in digits; None when neither."""
+    if folder in labels:
+        return folder
+    if folder.isdigit() and int(folder) < len(labels):
+        return labels[int(folder)]
+    return None
+
+
+def _chunks(samples: Iterable[Sample], size: int) -> Iterator[tuple[Sample, ...]]:
+    iterator = iter(samples)
+    while chunk := tuple(islice(iterator, size)):
+        yield chunk
+
+
+def _crop(sample: Sample) -> Pixels | tuple[Status, str]:
+    try:
+        return sample.crop()
+    except Missed as error:
+        return "missed", str(error)
+    except BadImage as error:
+        return "failed", error.message
+
+
+def _answers(
+    runner: Runner, samples: Sequence[Sample], crops: Sequence[Pixels | tuple[Status, str]]
+) -> Iterator[Answer]:
+    truths = [_truth(sample, runner) for sample in samples]
+    usable = [i for i, crop in enumerate(crops) if not isinstance(crop, tuple) and truths[i] != UNKNOWN]
+    scores = _probabilities(runner, [crops[i] for i in usable])  # type: ignore[misc]
+    by_index = dict(zip(usable, scores, strict=True))
+    for i, sample in enumerate(samples):
+        yield _answer(runner, sample, crops[i], truths[i], by_index.get(i))
+
+
+UNKNOWN = "\0unknown"
+"""A truth that is none of the recognizer's labels."""
+
+
+def _truth(sample: Sample, runner: Runner) -> str | None:
+    if sample.truth is None:
+        return None
+    return true_label(sample.truth, runner.contract.labels) or UNKNOWN
+
+
+def _answer(
+    runner: Runner,
+    sample: Sample,
+    crop: Pixels | tuple[Status, str],
+    truth: str | None,
+    scores: NDArray[np.float32] | str | None,
+) -> Answer:
+    contract = runner.contract
+    about = {
+        "sample": sample.name,
+        "arm": sample.arm,
+        "cell": sample.cell,
+        "model": contract.name,
+        "held_out": contract.held_out,
+    }
+    if isinstance(crop, tuple):
+        return Answer(**about, status=crop[0], reason=crop[1], truth=sample.truth)
+    if truth == UNKNOWN:
+        reason = f"{sample.truth!r} is none of the {len(contract.labels)} labels of {contract.name}"
+        return Answer(**about, status="not-applicable", reason=reason, truth=sample.truth)
+    if scores is None or isinstance(scores, str):
+        return Answer(**about, status="failed", reason=scores or "not scored", truth=truth)
+    best = int(scores.argmax())
+    predicted = contract.labels[best]
+    correct = None if truth is None else predicted == truth
+    return Answer(
+        **about,
+        status="scored",
+        truth=truth,
+        predicted=predicted,
+        probability=float(scores[best]),
+        correct=correct,
+    )
+
+
+def _probabilities(runner: Runner, crops: list[Pixels]) -> list[NDArray[np.float32] | str]:
+    """Probabilities per crop; when the batch fails, each crop alone, so that one bad answer costs one sample."""
+    if not crops:
+        return []
+    try:
+        return list(softmax(runner.logits(crops), runner.contract.output))
+    except BadModel as error:
+        if len(crops) == 1:
+            return [error.message]
+        return [_probabilities(runner, [crop])[0] for crop in crops]
+
+
+def softmax(logits: NDArray[np.float32], output: str) -> NDArray[np.float32]:
+    """``(B, n)`` logits → probabilities; a model that already gives probabilities is left alone."""
+    if output == "probabilities":
+        return logits
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _row(arm: str, model: str, held_out: bool, group: Sequence[Answer]) -> Row:
+    count = {
+        status: sum(a.status == status for a in group) for status in ("scored", "missed", "not-applicable", "failed")
+    }
+    judged = [a.correct for a in group if a.correct is not None]
+    rate = wilson(sum(judged), len(judged))
+    return Row(
+        arm=arm,
+        model=model,
+        held_out=held_out,
+        n=len(group),
+        scored=count["scored"],
+        missed=count["missed"],
+        not_applicable=count["not-applicable"],
+        failed=count["failed"],
+        correct=rate.correct if judged else None,
+        rate=rate.rate,
+        low=rate.low,
+        high=rate.high,
+    )
