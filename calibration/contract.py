@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from pydantic import Field, model_validator
 
-from calibration.errors import BadModel
 from calibration.files import Document
 
 Layout = Literal["NCHW", "NHWC"]
@@ -65,19 +64,10 @@ class Contract(Document):
         return self
 
 
-SELF_TEST_PICTURES = 2
-"""More than one, so that a model which mixes up its batch is found out."""
-
-
-def self_test_images(contract: Contract) -> np.ndarray:
-    """The pictures of the self-test, ``(2, H, W, 3)`` uint8 of the contract's size; ``SelfTest.logits`` is row-major.
-
-    Raises :class:`BadModel` when the contract has no self-test.
-    """
-    if contract.self_test is None:
-        raise BadModel(f"{contract.name} has no self-test", hint="dpcam models add", where=contract.file)
-    shape = (SELF_TEST_PICTURES, contract.height, contract.width, 3)
-    return np.random.default_rng(contract.self_test.seed).integers(0, 256, shape, dtype=np.uint8)
+def self_test_images(contract: Contract, seed: int) -> np.ndarray:
+    """The picture of a self-test: ``(1, H, W, 3)`` uint8 noise, of the contract's size so that no resizing differs."""
+    shape = (1, contract.height, contract.width, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def resize_rgb(image: np.ndarray, height: int, width: int, rule: str) -> np.ndarray:
