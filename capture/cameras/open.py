@@ -1,0 +1,122 @@
+"""From the address of a camera to the camera."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from calibration.errors import BadUsage, MissingFile
+from capture.cameras.base import Camera
+from capture.cameras.live import LiveCamera, Timing
+from capture.frame import Clock
+from capture.picture import PICTURE_SUFFIXES
+
+ACCEPTED = (
+    "sim:..., rtsp://..., http://... (motion JPEG), v4l2:/dev/video0, /dev/v4l/by-id/..., a device number, "
+    "a video file, folder:PATH, a folder of pictures, a session folder"
+)
+"""What a camera's address may be, for messages and help."""
+
+RTSP_LATENCY_S = 0.15
+"""Twice what was measured from scene to arrival, on loopback."""
+
+_SECRET = re.compile(r"((?:pass\w*|pwd|token|secret|key|auth\w*|sig\w*|user\w*|login)=)[^&_;/]*", re.IGNORECASE)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+
+
+def open_camera(uri: str, *, sheet_folder: Path, clock: Clock, timing: Timing | None = None) -> Camera:
+    """Open the camera at ``uri``; ``sheet_folder`` is where the simulator finds the sheets that it shows.
+
+    :class:`BadUsage` for an address of no known kind, :class:`MissingFile` for a path that is not there,
+    :class:`calibration.errors.CameraGone` for a device or stream that does not answer.
+    """
+    scheme, rest = _split(uri)
+    timing = timing or Timing()
+    if scheme == "sim":
+        return _open_sim(uri, sheet_folder)
+    if scheme in ("rtsp", "rtsps"):
+        return _open_rtsp(uri, clock, timing)
+    if scheme in ("http", "https"):
+        return _open_http(uri, clock, timing)
+    if scheme == "v4l2" or rest.isdigit() or rest.startswith("/dev/"):
+        return _open_v4l2(rest, clock, timing)
+    if scheme in ("", "folder", "video"):
+        return _open_path(Path(rest), clock)
+    raise BadUsage(f"the camera {safe_address(uri)!r} is of no known kind; accepted: {ACCEPTED}", where="--camera")
+
+
+def safe_address(uri: str) -> str:
+    """The address without user, password and what else looks like a secret; never fails."""
+    if "://" not in uri:
+        return uri
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return uri.partition("://")[0] + "://"
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+    return _SECRET.sub(r"\1***", bare)
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """Scheme in lower case and the rest; a path that exists has no scheme, whatever is in its name."""
+    match = _SCHEME.match(uri)
+    if not uri.strip():
+        raise BadUsage(f"the address of the camera is empty; accepted: {ACCEPTED}", where="--camera")
+    if match is None or Path(uri).exists():
+        return "", uri
+    return match.group(1).lower(), uri[match.end() :]
+
+
+def _open_sim(uri: str, sheet_folder: Path) -> Camera:
+    from capture.cameras.sim import SimCamera, parse_sim_uri
+
+    return SimCamera(parse_sim_uri(uri), sheet_folder)
+
+
+def _open_rtsp(uri: str, clock: Clock, timing: Timing) -> Camera:
+    from capture.cameras.opencv import connect_rtsp
+
+    name = _checked_address(uri)
+    timing = replace(timing, latency_s=max(timing.latency_s, RTSP_LATENCY_S))
+    return LiveCamera(name, lambda: connect_rtsp(uri, name, timing), clock, timing)
+
+
+def _open_http(uri: str, clock: Clock, timing: Timing) -> Camera:
+    from capture.cameras.mjpeg import MjpegConnection
+
+    name = _checked_address(uri)
+    return LiveCamera(name, lambda: MjpegConnection(uri, name, timing.read_s), clock, timing)
+
+
+def _checked_address(uri: str) -> str:
+    try:
+        host = urlsplit(uri).hostname
+        port = urlsplit(uri).port
+    except ValueError:
+        host = port = None
+    if not host or port == 0:
+        example = f"{uri.partition(':')[0]}://192.0.2.7:8080/stream"
+        raise BadUsage(f"{safe_address(uri)!r} is not the address of a stream, such as {example}", where="--camera")
+    return safe_address(uri)
+
+
+def _open_v4l2(device: str, clock: Clock, timing: Timing) -> Camera:
+    from capture.cameras.opencv import connect_v4l2, stable_device_name
+
+    path = Path(f"/dev/video{device}" if device.isdigit() else device)
+    return LiveCamera(f"v4l2:{stable_device_name(path)}", lambda: connect_v4l2(path), clock, timing)
+
+
+def _open_path(path: Path, clock: Clock) -> Camera:
+    from capture.cameras.opencv import VideoFile
+    from capture.cameras.replay import FolderCamera, open_folder
+
+    if path.is_dir():
+        return open_folder(path, clock)
+    if not path.exists():
+        raise MissingFile(f"there is no camera, file or folder {str(path)!r}; accepted: {ACCEPTED}", where=str(path))
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return FolderCamera(f"folder:{path.resolve()}", [path], clock)
+    return VideoFile(path, clock)

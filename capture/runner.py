@@ -1,0 +1,232 @@
+"""The capture itself: shot after shot, prepared, taken, judged, taken again, written or given up on record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from calibration.errors import BadConfig, BadImage, BadUsage, DpcamError, NotReady
+from calibration.sheet import Sheet
+from capture.cameras.base import Camera, FiniteCamera, StagedCamera
+from capture.frame import Frame
+from capture.journal import Judged
+from capture.plan import Plan, Shot
+from capture.recorder import SessionWriter
+from capture.rig import Ended, Failed, Rig
+from capture.session import Session
+from capture.stop import StopFlag, StopRequest, never
+
+
+class GateVerdict(Protocol):
+    """What a quality gate says of a picture."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is good enough."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """If not, why."""
+        ...
+
+
+Gate = Callable[[Frame, Shot | None], GateVerdict]
+"""Judges a picture of a shot; the shot is None without a plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What just happened. ``done`` of ``total`` shots are over (total None when unknown)."""
+
+    kind: Literal["frame", "retry", "skip"]
+    shot: Shot | None
+    done: int
+    total: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOutcome:
+    """How a capture ended. ``frames`` and ``skipped`` count the whole session, ``taken`` this call only.
+
+    ``complete``: nothing is left to take; the session is sealed. ``interrupted``: who asked for the end.
+    """
+
+    session: Path
+    frames: int
+    skipped: int
+    taken: int
+    complete: bool
+    interrupted: StopRequest | None = None
+
+
+def outcome_of(session: Session) -> CaptureOutcome:
+    """The outcome of a session that is already sealed: there is nothing left to take."""
+    return CaptureOutcome(session.folder, len(session.frames), len(session.skips), 0, complete=session.sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    frame: Frame
+    verdict: Judged | None
+
+
+def run_capture(
+    *,
+    plan: Plan | None,
+    sheets: Mapping[str, Sheet],
+    camera: Camera,
+    rig: Rig,
+    session: SessionWriter,
+    gate: Gate | None = None,
+    stop: StopFlag = never,
+    progress: Callable[[Progress], None] = lambda _: None,
+    retakes: int = 2,
+    limit: int | None = None,
+) -> CaptureOutcome:
+    """Take every shot of ``plan`` (or, without one, every picture) that the session does not have yet.
+
+    ``sheets``: id → sheet, for the plan. ``gate``: a picture that it rejects is taken again, at most ``retakes`` times
+    (never from a finite camera, whose next picture is another one), then the shot is skipped with the reason; a
+    rejected picture is no frame. ``limit``: end when the session has so many shots (frames and skips); a live camera
+    without a plan needs it.
+
+    :class:`BadUsage`, :class:`BadConfig` before anything is taken. :class:`calibration.errors.CameraGone` and
+    :class:`calibration.errors.DiskFull` (journaled where possible) leave a session that can be resumed.
+    """
+    _check(plan, sheets, camera, session, limit)
+    capture = _Capture(plan, sheets, camera, rig, session, gate, progress, retakes, limit)
+    return capture.run(stop)
+
+
+def _check(
+    plan: Plan | None, sheets: Mapping[str, Sheet], camera: Camera, session: SessionWriter, limit: int | None
+) -> None:
+    if session.header.camera != camera.identity:
+        raise BadUsage(f"the session was begun with the camera {session.header.camera}, not {camera.identity}")
+    if plan != session.plan:
+        raise BadUsage(f"the plan is not the one that the session {session.folder} was begun with")
+    if plan is None and limit is None and not isinstance(camera, FiniteCamera):
+        raise BadUsage(f"{camera.identity} has no end: without a plan, say how many frames to take", where="--frames")
+    if limit is not None and limit < 1:
+        raise BadUsage(f"the number of frames must be at least 1, got {limit}", where="--frames")
+    for shot in plan.shots if plan else ():
+        if shot.sheet not in sheets:
+            known = ", ".join(sorted(sheets)) or "none"
+            raise BadConfig(f"shot {shot.index} of the plan wants the sheet {shot.sheet!r}; there is {known}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    plan: Plan | None
+    sheets: Mapping[str, Sheet]
+    camera: Camera
+    rig: Rig
+    session: SessionWriter
+    gate: Gate | None
+    progress: Callable[[Progress], None]
+    retakes: int
+    limit: int | None
+
+    def run(self, stop: StopFlag) -> CaptureOutcome:
+        before = self.session.frames
+        try:
+            self._pass_over_taken()
+            request = self._take_all(stop)
+        except DpcamError as error:
+            self._journal_if_possible(error)
+            raise
+        complete = request is None and not self._left()
+        self.session.stop("complete" if complete else request.reason if request else "limit")
+        if complete:
+            self.session.seal()
+        session = self.session
+        taken = session.frames - before
+        return CaptureOutcome(session.folder, session.frames, session.skipped, taken, complete, request)
+
+    def _take_all(self, stop: StopFlag) -> StopRequest | None:
+        for shot in self._shots():
+            if request := stop():
+                return request
+            result = self._take(shot)
+            if isinstance(result, Ended):
+                return StopRequest(result.reason)
+            self._record(shot, result)
+        return None
+
+    def _shots(self) -> Iterator[Shot | None]:
+        """What is still to be taken; looked up anew each time, because a finite camera may end early."""
+        while (left := self._left()) and not self._limit_reached():
+            yield left[0]
+
+    def _left(self) -> tuple[Shot | None, ...]:
+        """The next thing to take, or nothing."""
+        if self.plan:
+            return next(((shot,) for shot in self.plan.shots if not self.session.is_done(shot)), ())
+        if isinstance(self.camera, FiniteCamera):
+            return () if self.camera.remaining == 0 else (None,)
+        return () if self._limit_reached() else (None,)
+
+    def _limit_reached(self) -> bool:
+        return self.limit is not None and self._over() >= self.limit
+
+    def _over(self) -> int:
+        return self.session.frames + self.session.skipped
+
+    def _take(self, shot: Shot | None) -> _Taken | Failed | Ended:
+        """Prepare once, then read until the gate is content or the retakes are used up."""
+        if shot is not None:
+            prepared = self.rig.prepare(shot, self.sheets[shot.sheet])
+            if isinstance(prepared, Failed | Ended):
+                return prepared
+        result = self._read(shot)
+        for attempt in range(1, self._retakes() + 1):
+            if isinstance(result, _Taken):
+                break
+            self.session.retry(shot, attempt, result.reason)
+            self._tell("retry", shot, result.reason)
+            result = self._read(shot)
+        return result
+
+    def _retakes(self) -> int:
+        return 0 if isinstance(self.camera, FiniteCamera) else self.retakes
+
+    def _read(self, shot: Shot | None) -> _Taken | Failed:
+        if isinstance(self.camera, FiniteCamera) and self.camera.remaining == 0:
+            return Failed(f"{self.camera.identity} has no more pictures")
+        try:
+            frame = self.camera.read()
+        except BadImage as error:
+            return Failed(error.message)
+        if self.gate is None:
+            return _Taken(frame, None)
+        verdict = self.gate(frame, shot)
+        return _Taken(frame, Judged(ok=True, reason=verdict.reason)) if verdict.ok else Failed(verdict.reason)
+
+    def _record(self, shot: Shot | None, result: _Taken | Failed) -> None:
+        if isinstance(result, Failed):
+            self.session.skip(shot, result.reason)
+            self._tell("skip", shot, result.reason)
+        else:
+            self.session.write_frame(result.frame, shot, result.verdict)
+            self._tell("frame", shot)
+
+    def _tell(self, kind: Literal["frame", "retry", "skip"], shot: Shot | None, reason: str = "") -> None:
+        total = len(self.plan.shots) if self.plan else self.limit
+        self.progress(Progress(kind, shot, self._over(), total, reason))
+
+    def _pass_over_taken(self) -> None:
+        """A finite camera begins again at its first picture: pass over those that the session has dealt with."""
+        if not isinstance(self.camera, FiniteCamera) or (self.plan and isinstance(self.camera, StagedCamera)):
+            return
+        for _ in range(self._over()):
+            with suppress(BadImage):  # on record as a skip already
+                self.camera.read()
+
+    def _journal_if_possible(self, error: DpcamError) -> None:
+        with suppress(NotReady):  # the disk itself may be what failed; the first error is the one to raise
+            self.session.error(error)

@@ -1,0 +1,239 @@
+"""The session: the folder that a capture leaves, the only truth about what happened. This file reads it.
+
+    sessions/<utc>-<camera>-<id>/
+      session.json     the header, written once, first
+      events.jsonl     the journal
+      inputs/          verbatim copies of what the capture was made from
+      frames/<camera>/000000.png, 000000.truth.json
+      derived/         whatever can be computed again
+      seal.json        written last
+
+:mod:`capture.recorder` writes it, :mod:`capture.check` verifies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field
+
+from calibration.errors import BadConfig, MissingFile
+from calibration.files import Document, read_document
+from capture.journal import Event, FrameEvent, Judged, Setting, SkipEvent, StopEvent, read_lines
+from capture.plan import Plan, Shot
+
+HEADER = "session.json"
+JOURNAL = "events.jsonl"
+SEAL = "seal.json"
+LOCK = ".lock"
+INPUTS = "inputs"
+FRAMES = "frames"
+
+Role = Literal["plan", "sheet", "sheet-file", "camera", "lab", "other"]
+"""What an input is. ``sheet`` is a sheet's JSON; ``sheet-file`` what it refers to (PDF, texture, artwork)."""
+
+
+class InputRecord(Document):
+    """One input of the capture; ``path`` is relative to the session folder."""
+
+    role: Role
+    path: str
+    sha256: str
+    bytes: int
+
+
+class Machine(Document):
+    """Where and with what a session is recorded: host, system, Python, versions of the packages that matter."""
+
+    host: str
+    pid: int
+    system: str
+    python: str
+    versions: dict[str, str]
+
+
+class SessionHeader(Document):
+    """``session.json``. ``camera`` is the camera's identity, ``camera_folder`` the folder of its frames."""
+
+    format: Literal["dpcam.session"] = "dpcam.session"
+    version: Literal[1] = 1
+    id: str
+    created_utc: str
+    t_mono_ns: int
+    t_wall_ns: int
+    camera: str
+    camera_folder: str
+    operator: str = ""
+    seed: int = 0
+    machine: Machine
+    inputs: list[InputRecord] = Field(default_factory=list)
+
+
+class Seal(Document):
+    """``seal.json``: what the session holds, now that it is complete. The journal holds the hash of every frame."""
+
+    format: Literal["dpcam.seal"] = "dpcam.seal"
+    version: Literal[1] = 1
+    t_mono_ns: int
+    t_wall_ns: int
+    frames: int
+    skipped: int
+    events: int
+    journal_sha256: str
+    header_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """One journaled frame. ``shot`` is None without a plan; times are those of the picture's arrival."""
+
+    index: int
+    shot: Shot | None
+    path: Path
+    sha256: str
+    t_mono_ns: int
+    t_wall_ns: int
+    width: int
+    height: int
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    verdict: Judged | None = None
+    truth: Path | None = None
+    truth_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SkipRecord:
+    """One shot that was given up."""
+
+    shot: Shot | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a session folder says, as far as its journal goes.
+
+    ``torn``: the journal ends in a torn line. ``stopped``: the reason of the last event if that is a ``stop``,
+    None when the recorder died (or still runs). ``event_count`` and ``journal_bytes`` count whole lines.
+    """
+
+    folder: Path
+    header: SessionHeader
+    plan: Plan | None
+    frames: tuple[FrameRecord, ...]
+    skips: tuple[SkipRecord, ...]
+    event_count: int
+    journal_bytes: int
+    torn: bool
+    stopped: str | None
+    sealed: bool
+
+    def events(self) -> Iterator[Event]:
+        """All events, read from the journal one by one."""
+        return (line.event for line in read_lines(self.folder / JOURNAL))
+
+    def inputs(self, role: Role) -> list[Path]:
+        """Paths of the inputs of one role."""
+        return [inside(self.folder, record.path, HEADER) for record in self.header.inputs if record.role == role]
+
+    @property
+    def done(self) -> frozenset[int]:
+        """Numbers of the planned shots that have a frame or were given up."""
+        taken = [frame.shot for frame in self.frames] + [skip.shot for skip in self.skips]
+        return frozenset(shot.index for shot in taken if shot is not None)
+
+    @property
+    def pending(self) -> tuple[Shot, ...]:
+        """Planned shots still to be taken, in order."""
+        done = self.done
+        return tuple(shot for shot in self.plan.shots if shot.index not in done) if self.plan else ()
+
+
+def inside(folder: Path, relative: str, where: str) -> Path:
+    """The path that a session's file names; :class:`BadConfig` when it leads out of the session."""
+    path = PurePosixPath(relative)
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\\" in relative:
+        raise BadConfig(f"{where}: {relative!r} does not lie in the session {folder}", where=where)
+    return folder / path
+
+
+def read_session(folder: Path) -> Session:
+    """Read a session folder; of the frames only their journal lines.
+
+    :class:`MissingFile` when ``folder`` is no session, :class:`BadConfig` (with the line) when it was damaged.
+    """
+    if not (folder / HEADER).is_file():
+        raise MissingFile(f"{folder} is not a session: it has no {HEADER}", where=str(folder))
+    header = read_document(folder / HEADER, SessionHeader)
+    reading = _Reading(folder, _plan(folder, header))
+    for line in read_lines(folder / JOURNAL):
+        reading.take(line.event, line.end)
+    return Session(
+        folder=folder,
+        header=header,
+        plan=reading.plan,
+        frames=tuple(reading.frames),
+        skips=tuple(reading.skips),
+        event_count=reading.count,
+        journal_bytes=reading.end,
+        torn=(folder / JOURNAL).stat().st_size > reading.end,
+        stopped=reading.stopped,
+        sealed=(folder / SEAL).is_file(),
+    )
+
+
+def _plan(folder: Path, header: SessionHeader) -> Plan | None:
+    paths = [record.path for record in header.inputs if record.role == "plan"]
+    return read_document(inside(folder, paths[0], HEADER), Plan) if paths else None
+
+
+class _Reading:
+    """The state of reading a journal: what the events so far add up to."""
+
+    def __init__(self, folder: Path, plan: Plan | None) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.frames: list[FrameRecord] = []
+        self.skips: list[SkipRecord] = []
+        self.count = 0
+        self.end = 0
+        self.stopped: str | None = None
+
+    def take(self, event: Event, end: int) -> None:
+        """Add one event, whose line ends at byte ``end``."""
+        where = f"{self.folder / JOURNAL}, line {self.count + 1}"
+        if isinstance(event, FrameEvent):
+            self.frames.append(self._frame(event, where))
+        elif isinstance(event, SkipEvent):
+            self.skips.append(SkipRecord(self._shot(event.shot, where), event.reason))
+        self.stopped = event.reason if isinstance(event, StopEvent) else None
+        self.count += 1
+        self.end = end
+
+    def _frame(self, event: FrameEvent, where: str) -> FrameRecord:
+        if event.index != len(self.frames):
+            raise BadConfig(f"{where}: frame {event.index}, but {len(self.frames)} is due", where=where)
+        return FrameRecord(
+            index=event.index,
+            shot=self._shot(event.shot, where),
+            path=inside(self.folder, event.path, where),
+            sha256=event.sha256,
+            t_mono_ns=event.captured_mono_ns,
+            t_wall_ns=event.captured_wall_ns,
+            width=event.width,
+            height=event.height,
+            settings=event.settings,
+            verdict=event.verdict,
+            truth=inside(self.folder, event.truth, where) if event.truth else None,
+            truth_sha256=event.truth_sha256,
+        )
+
+    def _shot(self, number: int | None, where: str) -> Shot | None:
+        if number is None:
+            return None
+        if self.plan is None or not 0 <= number < len(self.plan.shots):
+            raise BadConfig(f"{where}: shot {number} is not in the plan of this session", where=where)
+        return self.plan.shots[number]
