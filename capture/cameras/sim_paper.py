@@ -1,0 +1,181 @@
+"""The simulator's sheet: the real PDF as a printer would put it on paper, cut out and stuck on a board.
+
+Everything on the plane is flattened into one texture: board, target, sheet with its window cut out.
+
+Convention: texel (0, 0) of a texture is a *center*; ``texel_from_mm`` maps sheet mm to texels, as ``H_image_sheet``
+maps to pixels. Textures are ``(H, W, 4)`` uint8 RGBA with premultiplied alpha, transparent beyond the board's edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pypdfium2
+from numpy.typing import NDArray
+
+from calibration.errors import BadInput, MissingFile
+from calibration.geometry import Array, Box
+from calibration.sheet import Sheet
+
+Pixels = NDArray[np.uint8]
+BoardMaker = Callable[[int, int, float], Pixels]
+"""``(height, width, texels_per_mm)`` → ``(height, width, 3)`` uint8 RGB: the backing that the sheet is stuck on."""
+
+MAX_LEVEL = 6
+"""Coarsest prefiltered level: 64 texels in one."""
+
+MAX_TEXELS = 9e6
+"""Large paper is rasterized more coarsely, so that a texture stays below 40 MB."""
+
+PAGE_TOLERANCE_MM = 0.5
+BOARD_MARGIN = 0.10
+"""The board reaches this share of the sheet's longer side beyond the sheet."""
+
+INK_BLACK = 0.05
+INK_QUADRATIC = 0.35
+INK_PRIMARIES = np.array([[0.56, 0.19, 0.06], [0.09, 0.50, 0.20], [0.06, 0.14, 0.55]])
+"""What red, green and blue (columns) add to black, as seen. White is (.86, .84, .80).
+The form is IBM's quadratic print-camera model, ``seen = W2 x^2 + W1 x + b``; numbers between two published fits."""
+
+
+class PlaneTexture:
+    """A texture on the sheet's plane, with prefiltered levels per axis (a rip-map: foreshortening is anisotropic)."""
+
+    def __init__(self, rgba: Pixels, texel_from_mm: Array) -> None:
+        block = 1 << MAX_LEVEL
+        pad_y, pad_x = -rgba.shape[0] % block, -rgba.shape[1] % block
+        # At least one transparent texel on every side: what lies beyond the board fades to nothing.
+        self._levels = {(0, 0): np.pad(rgba, ((0, pad_y or block), (0, pad_x or block), (0, 0)))}
+        self.texel_from_mm = texel_from_mm
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in texels."""
+        height, width = self._levels[0, 0].shape[:2]
+        return width, height
+
+    def level(self, level_x: int, level_y: int) -> Pixels:
+        """The texture averaged over ``2^level_x x 2^level_y`` texels; made when first asked for."""
+        if (level_x, level_y) not in self._levels:
+            width, height = self.size
+            size = (width >> level_x, height >> level_y)
+            shrunk = cv2.resize(self._levels[0, 0], size, interpolation=cv2.INTER_AREA)
+            self._levels[level_x, level_y] = np.asarray(shrunk, dtype=np.uint8)
+        return self._levels[level_x, level_y]
+
+
+def build_plane(sheet: Sheet, folder: Path, board: BoardMaker, texels_per_mm: float, ink: float) -> PlaneTexture:
+    """Rasterize ``sheet``'s PDF and its target's, both in ``folder``, and flatten them on a board.
+
+    ``ink`` 1 applies the print response, 0 prints ideal colors. :class:`MissingFile` or :class:`BadInput` when a PDF
+    is missing, unreadable, or not of the size that the sheet states.
+    """
+    page = Box(x_mm=0, y_mm=0, width_mm=sheet.width_mm, height_mm=sheet.height_mm)
+    density = min(texels_per_mm, math.sqrt(MAX_TEXELS / (page.width_mm * page.height_mm)))
+    paper = printed(rasterize(folder / sheet.pdf, page, density, ground=255), ink)
+    height, width = paper.shape[:2]
+    scale = np.array([width / page.width_mm, height / page.height_mm])
+    margin = round(BOARD_MARGIN * max(height, width))
+    plane = board(height + 2 * margin, width + 2 * margin, density)
+    _shade_contact(plane, margin, density)
+    window = _texel_slices(sheet.window, scale, paper.shape)
+    seen = plane[margin : margin + height, margin : margin + width]
+    through = seen[window].copy()
+    seen[:] = paper
+    seen[window] = through
+    _draw_target(seen, window, sheet, folder, scale, density, ink)
+    return _framed(plane, scale, margin)
+
+
+def _framed(plane: Pixels, scale: Array, margin: int) -> PlaneTexture:
+    """Opaque RGBA with one transparent texel around."""
+    rgba = np.pad(_opaque(plane), ((1, 1), (1, 1), (0, 0)))
+    shift = margin + 1 - 0.5
+    return PlaneTexture(rgba, np.array([[scale[0], 0, shift], [0, scale[1], shift], [0, 0, 1]]))
+
+
+def _opaque(plane: Pixels) -> Pixels:
+    return np.asarray(cv2.cvtColor(plane, cv2.COLOR_RGB2RGBA), dtype=np.uint8)
+
+
+def _texel_slices(box: Box, scale: Array, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The texels of ``box``, cut to the paper."""
+    low = np.clip(np.rint(box.corners_mm[0] * scale).astype(int), 0, [shape[1], shape[0]])
+    high = np.clip(np.rint(box.corners_mm[2] * scale).astype(int), 0, [shape[1], shape[0]])
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def _draw_target(
+    seen: Pixels, window: tuple[slice, slice], sheet: Sheet, folder: Path, scale: Array, density: float, ink: float
+) -> None:
+    """Put the target's artwork on what is seen through the window; the paper covers what reaches beyond it."""
+    if sheet.target.artwork is None or 0 in seen[window].shape:
+        return
+    box, path = sheet.target.box, folder / sheet.target.artwork
+    # Drawn on white and on black: their difference is the transparency, whatever the PDF's own alpha is like.
+    on_white, on_black = (rasterize(path, box, density, ground=ground) for ground in (255, 0))
+    alpha = 255 - cv2.subtract(on_white, on_black)
+    height, width = on_white.shape[:2]
+    step = box.width_mm * scale[0] / width, box.height_mm * scale[1] / height
+    corner = box.corners_mm[0] * scale - [window[1].start, window[0].start]
+    place = np.array([[step[0], 0, corner[0] + step[0] / 2 - 0.5], [0, step[1], corner[1] + step[1] / 2 - 0.5]])
+    size = (seen[window].shape[1], seen[window].shape[0])
+    colors = printed(on_white, ink).astype(np.float32)
+    # Where the artwork is half transparent, on_white holds white that is not there; the printed color of the
+    # artwork itself is what remains when it is taken off again.
+    white = printed(np.full((1, 1, 3), 255, np.uint8), ink).astype(np.float32)
+    cover = alpha.astype(np.float32) / 255
+    ink_there = cv2.warpAffine(colors - white * (1 - cover), place, size)
+    covered = cv2.warpAffine(cover, place, size)
+    seen[window] = np.clip(seen[window] * (1 - covered) + ink_there + 0.5, 0, 255).astype(np.uint8)
+
+
+def _shade_contact(plane: Pixels, margin: int, density: float) -> None:
+    """The soft dark line on the board around a sheet that lies not quite flat on it."""
+    raised = np.zeros(plane.shape[:2], np.float32)
+    lift = max(1, round(0.6 * density))
+    raised[margin + lift : lift - margin, margin + lift // 2 : lift // 2 - margin] = 1
+    shade = cv2.blur(cv2.blur(raised, (4 * lift + 1, 4 * lift + 1)), (2 * lift + 1, 2 * lift + 1))
+    plane[:] = (plane * (1 - 0.35 * np.asarray(shade)[..., None])).astype(np.uint8)
+
+
+def rasterize(path: Path, page: Box, texels_per_mm: float, ground: int) -> Pixels:
+    """The first page of a PDF on a gray ground as ``(H, W, 3)`` uint8 RGB; its size must be that of ``page``.
+
+    The page fills the raster exactly, so that texel edges are at ``mm * W / page.width_mm``.
+    """
+    if not path.is_file():
+        raise MissingFile(f"cannot read {path}: there is no such file", hint="dpcam sheet make", where=str(path))
+    try:
+        with pypdfium2.PdfDocument(path) as document:
+            return _first_page(document, path, page, texels_per_mm, ground)
+    except pypdfium2.PdfiumError as error:
+        raise BadInput(f"{path} is not a PDF that can be drawn: {error}", where=str(path)) from error
+
+
+def _first_page(document: pypdfium2.PdfDocument, path: Path, page: Box, texels_per_mm: float, ground: int) -> Pixels:
+    found = document[0]
+    width_mm, height_mm = (points * 25.4 / 72 for points in found.get_size())
+    if max(abs(width_mm - page.width_mm), abs(height_mm - page.height_mm)) > PAGE_TOLERANCE_MM:
+        raise BadInput(
+            f"{path} is {width_mm:.1f} x {height_mm:.1f} mm, but the sheet states "
+            f"{page.width_mm:.1f} x {page.height_mm:.1f} mm",
+            where=str(path),
+        )
+    fill = (ground, ground, ground, 255)
+    bitmap = found.render(scale=texels_per_mm * 25.4 / 72, fill_color=fill, rev_byteorder=True)
+    return np.array(bitmap.to_numpy()[..., :3], dtype=np.uint8)
+
+
+def printed(nominal: Pixels, ink: float) -> Pixels:
+    """Nominal ``(H, W, 3)`` uint8 sRGB → what it looks like printed, in even light; ``ink`` from 0 (ideal) to 1."""
+    x = nominal.astype(np.float32) / 255
+    linear = (1 - INK_QUADRATIC) * ink * INK_PRIMARIES + (1 - ink) * np.eye(3)
+    both = np.hstack([linear, np.full((3, 1), ink * INK_BLACK)]).astype(np.float32)
+    quadratic = (INK_QUADRATIC * ink * INK_PRIMARIES).astype(np.float32)
+    seen = cv2.add(cv2.transform(x, both), cv2.transform(cv2.multiply(x, x), quadratic))
+    return np.asarray(cv2.convertScaleAbs(seen, alpha=255), dtype=np.uint8)
