@@ -33,17 +33,18 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long to wait for a live camera, in seconds.
+    """How long to wait for a live camera.
 
-    ``open_s``: for it to answer. ``read_s``: for a picture. ``reconnect_s``: in all, for a broken connection to come
-    back. ``latency_s``: the longest delay from exposure to arrival; what arrives sooner than this after a call
-    may show the scene from before the call and is not used.
+    ``open_s``: for it to answer. ``read_s``: the longest silence. ``reconnect_s``: in all, for a broken connection to
+    come back. What arrives right after a call may show the scene from before it: pictures of the first ``latency_s``
+    are not used, nor are the ``latency_frames`` after these (one was being exposed, others are inside a decoder).
     """
 
     open_s: float = 10.0
     read_s: float = 5.0
     reconnect_s: float = 20.0
-    latency_s: float = 0.1
+    latency_s: float = 0.05
+    latency_frames: int = 1
 
 
 class LiveCamera:
@@ -61,6 +62,7 @@ class LiveCamera:
         self._news = threading.Condition()
         self._latest: Frame | DpcamError | None = None
         self._wanted_ns: int | None = None
+        self._too_early = 0
         self._broken = self._gone = ""
         self._closing = threading.Event()
         self._connection = connect()
@@ -85,12 +87,13 @@ class LiveCamera:
         self.close()
 
     def read(self) -> Frame:
-        """The first picture taken after this call; :class:`CameraGone` when none comes in time."""
+        """The first picture taken after this call; :class:`CameraGone` after too long a silence."""
         with self._news:
             self._latest = None
             self._wanted_ns = self._clock.mono_ns() + round(self._timing.latency_s * 1e9)
-            patience_s = self._timing.read_s + self._timing.latency_s
-            self._news.wait_for(lambda: self._latest is not None or bool(self._gone), patience_s)
+            self._too_early = self._timing.latency_frames
+            while self._latest is None and not self._gone and self._news.wait(self._timing.read_s):
+                pass
             self._wanted_ns = None
             latest = self._latest
         if isinstance(latest, Frame):
@@ -134,11 +137,13 @@ class LiveCamera:
         mono_ns, wall_ns = self._clock.mono_ns(), self._clock.wall_ns()
         self._last_good_ns = mono_ns
         with self._news:
+            self._news.notify_all()
             if self._wanted_ns is None or mono_ns < self._wanted_ns:
                 return
-            self._latest = self._decoded(mono_ns, wall_ns)
-            self._wanted_ns = None
-            self._news.notify_all()
+            self._too_early -= 1
+            if self._too_early < 0:
+                self._latest = self._decoded(mono_ns, wall_ns)
+                self._wanted_ns = None
 
     def _decoded(self, mono_ns: int, wall_ns: int) -> Frame | BadImage:
         try:
