@@ -1,0 +1,387 @@
+"""Recognizers: ONNX models with their contract. The one home of onnxruntime (imported when first needed).
+
+A recognizer is ``NAME.json`` (:class:`calibration.contract.Contract`) beside its ``.onnx`` file. Opening one checks
+the file's hash, the provider that really runs, and the stored self-test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import Any, Literal
+
+import numpy as np
+
+from calibration.contract import Contract, Layout, SelfTest, resize_rgb, self_test_images, to_tensor
+from calibration.errors import BadConfig, BadInput, BadModel, BadUsage, MissingFile, NoProvider
+from calibration.files import parse_document, read_bytes, read_json, sha256_bytes, write_bytes, write_document
+from pipeline.inspection import ModelFacts, decide_layout, decide_size, inspect_model, refuse_external_data
+
+Provider = Literal["cpu", "cuda"]
+
+BATCH = 64
+SELF_TEST_SEED = 43
+FORMAT = "dpcam.recognizer"
+
+# TF32 would round to ten bits of mantissa where the self-test expects more.
+PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
+    "cpu": ("CPUExecutionProvider", {}),
+    "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recognizer:
+    """A declared recognizer: its contract and the folder that holds its files."""
+
+    contract: Contract
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The contract's name."""
+        return self.contract.name
+
+    @property
+    def onnx(self) -> Path:
+        """Path of the ONNX file."""
+        return self.folder / self.contract.file
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTestOutcome:
+    """What a self-test found. ``max_delta`` is the largest |logit - expected|, infinite when none came out."""
+
+    passed: bool
+    max_delta: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A recognizer that is loaded and can be asked."""
+
+    contract: Contract
+    session: Any
+
+    def logits(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        """Scores ``(B, n_labels)`` float32 of pictures, as the model gives them.
+
+        ``images`` is ``(B, H, W, 3)`` uint8 RGB of any size, or a sequence of ``(H, W, 3)`` of different sizes.
+        Raises :class:`BadModel` when the model fails or gives NaN, infinities or another number of scores.
+        """
+        chunks = [self.run(chunk) for chunk in batches(images, self.contract.fixed_batch or BATCH)]
+        if not chunks:
+            return np.zeros((0, len(self.contract.labels)), np.float32)
+        return np.concatenate(chunks)
+
+    def run(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """One batch through the contract and the model."""
+        contract = self.contract
+        sized = [resize_rgb(checked(each), contract.height, contract.width, contract.resize) for each in images]
+        # A model of fixed batch gets the last picture again until the batch is full.
+        sized += sized[-1:] * ((contract.fixed_batch or 0) - len(sized))
+        tensor = to_tensor(np.stack(sized), contract)
+        return checked_scores(run_session(self.session, contract, tensor), contract)[: len(images)]
+
+
+def zoo_folder() -> Path:
+    """The folder of the recognizers that dpcam ships."""
+    return Path(__file__).parent / "zoo" / "models"
+
+
+def load_recognizers(folders: Sequence[Path]) -> list[Recognizer]:
+    """All recognizers declared in ``folders``, by name within each folder; nothing is run yet.
+
+    Raises :class:`MissingFile` for a folder that is not there, :class:`BadConfig` for a contract that does not
+    parse or a name that comes twice.
+    """
+    found: dict[str, Recognizer] = {}
+    for path in (path for folder in folders for path in contract_files(folder)):
+        recognizer = load_recognizer(path)
+        if recognizer.name in found:
+            raise BadConfig(
+                f"two recognizers are named {recognizer.name}: in {found[recognizer.name].folder} and in {path.parent}",
+                hint="give one of them another name",
+                where=str(path),
+            )
+        found[recognizer.name] = recognizer
+    return list(found.values())
+
+
+def contract_files(folder: Path) -> Iterator[Path]:
+    """The JSON files of ``folder`` that call themselves recognizers."""
+    if not folder.is_dir():
+        raise MissingFile(f"no such folder of recognizers: {folder}", where=str(folder))
+    for path in sorted(folder.glob("*.json")):
+        content = read_json(path)
+        if isinstance(content, dict) and content.get("format") == FORMAT:
+            yield path
+
+
+def load_recognizer(path: Path) -> Recognizer:
+    """The recognizer declared by the contract at ``path``, whose ONNX file must stand beside it."""
+    contract = parse_document(read_json(path), Contract, where=str(path))
+    if PureWindowsPath(contract.file).name != contract.file:
+        raise BadConfig(f"{path}: file: a name without folder is expected, found {contract.file!r}", where=str(path))
+    return Recognizer(contract, path.parent)
+
+
+def open_session(
+    recognizer: Recognizer, provider: Provider = "cpu", *, threads: int = 1, verify: bool = True
+) -> Runner:
+    """Load a recognizer for running, and run its self-test unless ``verify`` is off.
+
+    ``threads`` is for one operation; 0 takes all cores. Raises :class:`MissingFile`, :class:`BadModel` (other bytes
+    than declared, cannot be run, self-test failed) or :class:`NoProvider`.
+    """
+    data = read_bytes(recognizer.onnx)
+    if sha256_bytes(data) != recognizer.contract.sha256:
+        raise BadModel(
+            f"{recognizer.onnx.name} is not the file that {recognizer.name}.json declares: its sha256 differs",
+            hint="it was changed or truncated; restore it or add it again",
+            where=str(recognizer.onnx),
+        )
+    refuse_external_data(data, recognizer.onnx)
+    runner = Runner(recognizer.contract, start_session(data, recognizer.name, provider, threads))
+    if verify and recognizer.contract.self_test is not None:
+        outcome = self_test(runner)
+        if not outcome.passed:
+            raise BadModel(f"{recognizer.name} fails its self-test: {outcome.reason}", where=str(recognizer.onnx))
+    return runner
+
+
+def start_session(data: bytes, name: str, provider: Provider, threads: int) -> Any:
+    """An onnxruntime session over ``data`` that really runs on ``provider``."""
+    import onnxruntime
+
+    # Failures arrive as exceptions; the runtime's own lines on stderr say nothing more.
+    onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that wait by spinning take the cores from other processes: measured, up to a hundred times slower.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    wanted = built_in(provider)
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=[PROVIDERS[provider]], enable_fallback=0)
+    except Exception as error:  # the runtime's exceptions have no base of their own
+        raise BadModel(f"{name} cannot be loaded: {first_line(error)}") from error
+    # The runtime falls back to the CPU in silence; only the session knows.
+    if wanted not in session.get_providers():
+        raise no_provider(provider)
+    return session
+
+
+def built_in(provider: str) -> str:
+    """The runtime's own word for ``provider``, if this build of the runtime has it at all."""
+    import onnxruntime
+
+    if provider not in PROVIDERS:
+        raise BadUsage(f"unknown provider {provider!r}; accepted are {', '.join(PROVIDERS)}")
+    wanted = PROVIDERS[provider][0]
+    if wanted not in onnxruntime.get_available_providers():
+        raise no_provider(provider)
+    return wanted
+
+
+def require_provider(provider: Provider) -> None:
+    """Raise :class:`NoProvider` unless a session really runs on ``provider`` here, tried with a model of one node."""
+    start_session(smallest_model(), "the smallest model", provider, 1)
+
+
+def smallest_model() -> bytes:
+    """An ONNX model that gives back what it takes."""
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "smallest", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def no_provider(provider: str) -> NoProvider:
+    """The error for a provider that is not there."""
+    return NoProvider(
+        f"the execution provider {provider!r} does not work on this machine",
+        hint="use cpu, or install what the provider needs",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a foreign error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def batches(images: np.ndarray | Sequence[np.ndarray], size: int) -> Iterator[Sequence[np.ndarray]]:
+    """Pictures in order, ``size`` at a time."""
+    for start in range(0, len(images), size):
+        yield list(images[start : start + size])
+
+
+def checked(image: np.ndarray) -> np.ndarray:
+    """The picture itself, if it is ``(H, W, 3)`` uint8 with something in it."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise BadInput(f"a picture is (H, W, 3) uint8, found {image.shape} {image.dtype}")
+    return image
+
+
+def run_session(session: Any, contract: Contract, tensor: np.ndarray) -> np.ndarray:
+    """The model's only output for ``tensor``."""
+    try:
+        return np.asarray(session.run(None, {contract.input_name: tensor})[0])
+    except Exception as error:  # the runtime's exceptions have no base of their own
+        raise BadModel(f"{contract.name} cannot be run: {first_line(error)}") from error
+
+
+def checked_scores(scores: np.ndarray, contract: Contract) -> np.ndarray:
+    """The scores as float32, if they are finite and as many as there are labels."""
+    if scores.ndim != 2:
+        raise BadModel(f"{contract.name} gives scores of shape {scores.shape}; (batch, labels) is expected")
+    if scores.shape[1] != len(contract.labels):
+        raise BadModel(f"{contract.name} gives {scores.shape[1]} scores, labels name {len(contract.labels)}")
+    scores = scores.astype(np.float32)
+    if not np.isfinite(scores).all():
+        raise BadModel(f"{contract.name} gives scores that are NaN or infinite")
+    return scores
+
+
+def self_test(runner: Runner) -> SelfTestOutcome:
+    """Run the stored self-test: the picture of its seed must give the logits that were stored."""
+    test = runner.contract.self_test
+    if test is None:
+        return SelfTestOutcome(False, float("inf"), "no self-test is stored")
+    try:
+        scores = runner.logits(self_test_images(runner.contract, test.seed))[0]
+    except BadModel as error:
+        return SelfTestOutcome(False, float("inf"), error.message)
+    if len(scores) != len(test.logits):
+        return SelfTestOutcome(False, float("inf"), f"{len(test.logits)} logits are stored, {len(scores)} came")
+    delta = float(np.abs(scores - np.array(test.logits, np.float32)).max())
+    if delta <= test.tolerance:
+        return SelfTestOutcome(True, delta)
+    return SelfTestOutcome(False, delta, f"off by {delta:.3g}, allowed is {test.tolerance:.3g}")
+
+
+def check_recognizer(recognizer: Recognizer, provider: Provider = "cpu") -> SelfTestOutcome:
+    """Open a recognizer and run its self-test; a missing or damaged file is a failed test, not an error."""
+    try:
+        return self_test(open_session(recognizer, provider, verify=False))
+    except (BadModel, MissingFile) as error:
+        return SelfTestOutcome(False, float("inf"), error.message)
+
+
+def add_model(
+    onnx: Path,
+    into: Path,
+    *,
+    name: str,
+    labels: Sequence[str],
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    range_max: float = 1.0,
+    color: Literal["RGB", "BGR"] = "RGB",
+    layout: Layout | None = None,
+    resize: Literal["area", "bilinear"] = "area",
+    size: tuple[int, int] | None = None,
+    family: str = "unknown",
+    held_out: bool = False,
+    licence: str = "",
+    training_data: str = "",
+    output: Literal["logits", "probabilities"] = "logits",
+) -> Contract:
+    """Declare the model at ``onnx`` as recognizer ``name`` in the folder ``into``: inspect, run, store.
+
+    ``size`` is (height, width) in px, needed only where the model leaves it open; ``layout`` None infers it from
+    where the three channels stand. The model is stored as one file with a self-test. Adding the same again changes
+    nothing. Raises :class:`MissingFile`, :class:`BadModel`, :class:`BadInput` (no labels, name taken) or
+    :class:`BadConfig` (a value that no contract may hold).
+    """
+    if not labels:
+        raise BadInput(
+            f"labels are missing for {onnx.name}", hint="give --labels: a file with one label a line, in order"
+        )
+    facts = inspect_model(onnx)
+    refuse_normalized_bytes(facts, mean, std)
+    decided = decide_layout(facts, layout)
+    height, width = decide_size(facts, decided, size)
+    declared = {
+        "name": name,
+        "family": family,
+        "held_out": held_out,
+        "file": f"{name}.onnx",
+        "sha256": sha256_bytes(facts.data),
+        "input_name": facts.input_name,
+        "height": height,
+        "width": width,
+        "layout": decided,
+        "dtype": facts.dtype,
+        "fixed_batch": facts.batch,
+        "color": color,
+        "range_max": range_max,
+        "mean": mean,
+        "std": std,
+        "resize": resize,
+        "output": output,
+        "labels": list(labels),
+        "licence": licence,
+        "training_data": training_data,
+    }
+    contract = parse_document(declared, Contract, where=f"recognizer {name}")
+    session = start_session(facts.data, onnx.name, "cpu", 1)
+    contract = contract.model_copy(update={"self_test": record_self_test(contract, session)})
+    store(contract, facts.data, into)
+    return contract
+
+
+def refuse_normalized_bytes(facts: ModelFacts, mean: Sequence[float], std: Sequence[float]) -> None:
+    """A model of uint8 pixels normalizes by itself: a mean or std asked for would be dropped in silence."""
+    if facts.dtype == "uint8" and (any(mean) or set(std) != {1.0}):
+        raise BadModel(
+            f"{facts.path.name} takes uint8 pixels: mean and std cannot be applied",
+            hint="leave --mean and --std away",
+            where=str(facts.path),
+        )
+
+
+def record_self_test(contract: Contract, session: Any) -> SelfTest:
+    """Run the model once alone and, where its batch is open, once among others; store what came out."""
+    runner = Runner(contract, session)
+    picture = self_test_images(contract, SELF_TEST_SEED)
+    scores = runner.logits(picture)[0]
+    tolerance = self_test_tolerance(contract, scores)
+    if contract.fixed_batch is None:
+        among = runner.logits(np.concatenate([picture, picture[:, ::-1]]))[0]
+        if not np.abs(among - scores).max() <= tolerance:
+            raise BadModel(f"{contract.name} judges a picture differently when others are in the batch")
+    return SelfTest(seed=SELF_TEST_SEED, logits=[float(score) for score in scores], tolerance=tolerance)
+
+
+def self_test_tolerance(contract: Contract, scores: np.ndarray) -> float:
+    """What other processors may differ by: 1e-3 for scores of ordinary size, more for large ones and for float16."""
+    largest = max(1.0, float(np.abs(scores).max()) / 20)
+    return largest * (5e-2 if contract.dtype == "float16" else 1e-3)
+
+
+def store(contract: Contract, data: bytes, into: Path) -> None:
+    """Write model and contract, the contract last, so that one that is there is whole."""
+    path = into / f"{contract.name}.json"
+    if path.exists():
+        if same_recognizer(load_recognizer(path), contract):
+            return
+        raise BadInput(
+            f"another recognizer is named {contract.name} in {into}",
+            hint="choose another --name, or remove the old one",
+            where=str(path),
+        )
+    write_bytes(into / contract.file, data)
+    write_document(path, contract)
+
+
+def same_recognizer(present: Recognizer, wanted: Contract) -> bool:
+    """Whether what is stored is what is to be stored (its logits may differ as the self-test allows)."""
+    if present.contract.model_copy(update={"self_test": wanted.self_test}) != wanted:
+        return False
+    return present.onnx.is_file() and sha256_bytes(read_bytes(present.onnx)) == wanted.sha256
