@@ -126,7 +126,7 @@ def _bootstrap(differences: NDArray[np.float64], seed: int, alpha: float) -> tup
 def _sign_flip(differences: NDArray[np.float64], seed: int) -> float:
     from scipy.stats import permutation_test
 
-    if not differences.any():
+    if len(differences) < 2 or not differences.any():
         return 1.0
     result = permutation_test(
         (differences,),

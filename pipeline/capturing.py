@@ -1,0 +1,156 @@
+"""Capture as the program runs it: which plan, which sheets, which camera, where the session goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibration.camera import CameraModel
+from calibration.errors import BadConfig
+from calibration.files import read_document
+from calibration.sheet import Sheet
+from capture.cameras.base import Camera, FiniteCamera, StagedCamera
+from capture.cameras.open import open_camera
+from capture.frame import Clock, Frame
+from capture.localize import localize
+from capture.plan import Plan, Shot
+from capture.quality import Limits, Verdict, judge
+from capture.recorder import Input, SessionWriter, sheet_inputs, this_machine
+from capture.rig import FixedRig, OperatorRig, Rig, StagedRig
+from capture.runner import CaptureOutcome, Gate, Progress, outcome_of, run_capture
+from capture.session import SEAL, read_session
+from capture.stop import StopFlag
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOrder:
+    """What to capture. ``sheets``: the JSON files of the sheets that may be seen; ``lab_file`` is kept with the session.
+
+    Without ``plan`` the camera's pictures are taken as they come, ``frames`` of them (all, when it comes to an end).
+    """
+
+    uri: str
+    sessions: Path
+    sheets: tuple[Path, ...]
+    plan: Path | None
+    calibration: Path | None = None
+    lab_file: Path | None = None
+    resume: Path | None = None
+    frames: int | None = None
+    gate: bool = True
+    operator: str = ""
+    seed: int = 0
+
+
+def capture(
+    order: CaptureOrder, *, ask: Callable[[str], str], stop: StopFlag, progress: Callable[[Progress], None]
+) -> CaptureOutcome:
+    """Run the capture; a sealed session that is to be resumed is done already."""
+    if order.resume and (order.resume / SEAL).is_file():
+        return outcome_of(read_session(order.resume))
+    clock = Clock()
+    folder = order.sheets[0].parent if order.sheets else order.sessions
+    camera = open_camera(order.uri, sheet_folder=folder, clock=clock)
+    try:
+        return _capture_with(camera, order, clock, ask=ask, stop=stop, progress=progress)
+    finally:
+        camera.close()
+
+
+def unfinished_session(sessions: Path, plan: Path) -> Path | None:
+    """The newest session of exactly this plan that ended before its time (killed, interrupted, disk full), or None."""
+    wanted = read_document(plan, Plan)
+    for folder in sorted((path.parent for path in sessions.glob("*/session.json")), reverse=True):
+        if (folder / SEAL).exists():
+            continue
+        session = read_session(folder)
+        if session.plan == wanted and session.stopped != "limit":
+            return folder
+    return None
+
+
+def _capture_with(
+    camera: Camera,
+    order: CaptureOrder,
+    clock: Clock,
+    *,
+    ask: Callable[[str], str],
+    stop: StopFlag,
+    progress: Callable[[Progress], None],
+) -> CaptureOutcome:
+    plan = read_document(order.plan, Plan) if order.plan else None
+    sheets = [read_document(path, Sheet) for path in order.sheets]
+    model = _camera_model(order, camera)
+    with _open_session(order, camera, model, clock) as session:
+        return run_capture(
+            plan=plan,
+            sheets={sheet.id: sheet for sheet in sheets},
+            camera=camera,
+            rig=_rig(camera, plan, ask),
+            session=session,
+            gate=_gate(sheets, model) if order.gate and plan else None,
+            stop=stop,
+            progress=progress,
+            limit=order.frames,
+        )
+
+
+def _camera_model(order: CaptureOrder, camera: Camera) -> CameraModel | None:
+    return read_document(order.calibration, CameraModel) if order.calibration else camera.model
+
+
+def _open_session(order: CaptureOrder, camera: Camera, model: CameraModel | None, clock: Clock) -> SessionWriter:
+    if order.resume:
+        return SessionWriter.resume(order.resume, machine=this_machine(), clock=clock)
+    inputs = [one for path in order.sheets for one in sheet_inputs(path)]
+    inputs = list({one.name: one for one in inputs}.values())
+    if order.plan:
+        inputs.append(Input.from_file("plan", order.plan))
+    if order.lab_file:
+        inputs.append(Input.from_file("lab", order.lab_file))
+    if model:
+        inputs.append(Input("camera", "camera.json", model.model_dump_json(indent=1).encode()))
+    return SessionWriter.create(
+        order.sessions,
+        camera=camera.identity,
+        machine=this_machine(),
+        clock=clock,
+        inputs=inputs,
+        operator=order.operator,
+        seed=order.seed,
+    )
+
+
+def _rig(camera: Camera, plan: Plan | None, ask: Callable[[str], str]) -> Rig:
+    """The simulator arranges itself; pictures on disk are taken as they are; before a live camera stands a person."""
+    if isinstance(camera, StagedCamera):
+        return StagedRig(camera)
+    if plan is None or isinstance(camera, FiniteCamera):
+        return FixedRig()
+    return OperatorRig(ask)
+
+
+def _gate(sheets: list[Sheet], model: CameraModel | None) -> Gate:
+    by_id = {sheet.id: sheet for sheet in sheets}
+
+    def gate(frame: Frame, shot: Shot | None) -> Verdict:
+        wanted = by_id.get(shot.sheet) if shot else None
+        found = localize(frame.pixels, sheets, model, wanted)
+        if wanted and found.found and found.sheet != wanted:
+            return Verdict(False, f"the picture shows the sheet {found.sheet.id if found.sheet else '?'}, not {wanted.id}")
+        return judge(frame.pixels, found, Limits())
+
+    return gate
+
+
+def plan_sheets(plan: Path, folder: Path) -> tuple[Path, ...]:
+    """The JSON files in ``folder`` of the sheets that a plan wants; :class:`BadConfig` names one that is not there."""
+    wanted = {shot.sheet for shot in read_document(plan, Plan).shots}
+    paths = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    missing = sorted(wanted - set(paths))
+    if missing:
+        raise BadConfig(
+            f"{plan.name} wants the sheet {missing[0]}, which is not in {folder}", hint="dpcam plan", where=str(plan)
+        )
+    return tuple(paths[name] for name in sorted(wanted))

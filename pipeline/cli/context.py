@@ -1,0 +1,36 @@
+"""What commands take from their surroundings: the lab, the environment, the user's file, a terminal to ask at."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.lab import Lab
+
+
+def user_file() -> Path:
+    """The user's own settings, for all labs."""
+    return Path(typer.get_app_dir("dpcam")) / "config.toml"
+
+
+def enter_lab(folder: Path, flags: Mapping[str, Any] | None = None, *, required: bool = True) -> Lab:
+    """The lab in ``folder`` with all layers of its settings."""
+    from pipeline.lab import open_lab
+
+    return open_lab(folder, environ=os.environ, user_file=user_file(), flags=flags, required=required)
+
+
+def ask(question: str) -> str:
+    """Ask on stderr, read a line from stdin: stdout is for the answer alone."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line

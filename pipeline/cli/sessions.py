@@ -1,0 +1,326 @@
+"""``dpcam plan``, ``capture``, ``localize``, ``score``, ``report`` and ``session``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from calibration.errors import BadUsage, DpcamError, Incomplete, Interrupted, LimitNotMet
+from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
+from pipeline.cli.context import ask, enter_lab
+from pipeline.cli.output import note, progress_bar
+from pipeline.result import Result, Table
+
+if TYPE_CHECKING:
+    from capture.runner import Progress
+    from pipeline.score import Row
+    from pipeline.scoring import Scores
+    from pipeline.statistics import Judgement
+
+group = new_group("Sessions: list, check.")
+SessionArgument = Annotated[Path, typer.Argument(help="The session folder.", metavar="SESSION")]
+ModelsOption = Annotated[
+    list[str] | None, typer.Option("--models", help="Only these recognizers; repeat, or separate by commas.")
+]
+ProviderOption = Annotated[Literal["cpu", "cuda"], typer.Option(help="Execution provider, enforced.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    command(app, "plan")(plan)
+    command(app, "capture")(capture)
+    command(app, "localize")(localize)
+    command(app, "score")(score)
+    command(app, "report")(report)
+    app.add_typer(group, name="session")
+
+
+def plan(lab: LabOption = Path(), seed: SeedOption = None, dry_run: DryRunOption = False) -> Result:
+    """Make the plan: shots x conditions x control arms in random order, with the sheets that it needs."""
+    from pipeline.steps import make_lab_plan
+
+    made = make_lab_plan(enter_lab(lab, {"lab.seed": seed}), write=not dry_run)
+    data = {
+        "plan": str(made.path),
+        "shots": len(made.plan.shots),
+        "arms": made.plan.arms,
+        "seed": made.plan.seed,
+        "sheets": sorted({shot.sheet for shot in made.plan.shots}),
+    }
+    verb = "would write" if dry_run else "wrote"
+    return Result(data=data, lines=[f"{verb} {made.path}: {len(made.plan.shots)} shots, arms {', '.join(made.plan.arms)}"])
+
+
+def capture(
+    camera: Annotated[str | None, typer.Option(help="sim:, rtsp://, http://, v4l2:, number, file or folder.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Take so many frames.", min=1)] = None,
+    plan: Annotated[Path | None, typer.Option(help="Plan file; the lab's plan.json by default.")] = None,
+    no_plan: Annotated[bool, typer.Option("--no-plan", help="Take the pictures as they come.")] = False,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this session.", metavar="SESSION")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Begin a new session, even if one is unfinished.")] = False,
+    no_gate: Annotated[bool, typer.Option("--no-gate", help="Take every picture, without localization.")] = False,
+    operator: Annotated[str, typer.Option(help="Who stands at the rig; kept with the session.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder of sessions; the lab's by default.")] = None,
+    lab: LabOption = Path(),
+    seed: SeedOption = None,
+    dry_run: DryRunOption = False,
+) -> Result:
+    """Capture a session: prepare, take, localize, judge, store. A rerun resumes what was not finished."""
+    from capture.stop import stop_flag
+    from pipeline.capturing import capture as run
+    from pipeline.steps import capture_order
+
+    order = capture_order(
+        enter_lab(lab, {"camera.uri": camera, "lab.seed": seed}, required=False),
+        frames=frames,
+        plan=plan,
+        use_plan=not no_plan,
+        resume=resume,
+        new=new,
+        gate=not no_gate,
+        operator=operator,
+        out=out,
+    )
+    if dry_run:
+        what = f"the plan {order.plan}" if order.plan else f"{frames or 'all'} frames"
+        data = {"camera": order.uri, "plan": str(order.plan) if order.plan else None, "sessions": str(order.sessions)}
+        return Result(data=data, lines=[f"would capture {what} with {order.uri} into {order.sessions}"])
+    if order.resume and not resume:
+        note(f"resuming {order.resume}")
+    with stop_flag() as stop, progress_bar("capturing") as bar:
+        outcome = run(order, ask=ask, stop=stop, progress=lambda step: _show(step, bar))
+    data = {
+        "session": str(outcome.session),
+        "frames": outcome.frames,
+        "skipped": outcome.skipped,
+        "taken": outcome.taken,
+        "complete": outcome.complete,
+    }
+    lines = [f"{outcome.frames} frames, {outcome.skipped} skipped", str(outcome.session)]
+    errors: list[DpcamError] = []
+    if outcome.interrupted:
+        errors.append(
+            Interrupted(
+                f"interrupted ({outcome.interrupted.reason}) after {outcome.frames} frames; the session is consistent",
+                exit_code=outcome.interrupted.exit_code,
+                hint="run again to resume",
+                where=str(outcome.session),
+            )
+        )
+    if outcome.skipped:
+        errors.append(_incomplete(f"{outcome.skipped} shots were skipped", str(outcome.session)))
+    return Result(data=data, lines=lines, errors=errors)
+
+
+def localize(session: SessionArgument, lab: LabOption = Path()) -> Result:
+    """Find the sheets in all frames of a session; with ground truth (simulated cameras), say how exactly."""
+    from capture.session import read_session
+    from pipeline.localizing import localize_session, summarize_errors
+
+    opened = read_session(session)
+    with progress_bar("localizing") as bar:
+        path, found = localize_session(opened, lambda done: bar(done / max(len(opened.frames), 1), str(done)))
+    errors = summarize_errors(found)
+    count = sum(each.status == "found" for each in found)
+    failed = [each for each in found if each.status == "failed"]
+    data = {
+        "frames": len(found),
+        "found": count,
+        "corner_error_px": asdict(errors) if errors.median is not None else None,
+        "missed": [{"frame": each.index, "reason": each.reason} for each in found if each.status != "found"],
+        "localizations": str(path),
+    }
+    lines = [f"{count} of {len(found)} frames localized"]
+    if errors.median is not None:
+        lines.append(f"corner error: median {errors.median:.3f} px, 95 % {errors.p95:.3f} px, max {errors.max:.3f} px")
+    problems = [_incomplete(f"{len(failed)} frames cannot be read", str(session))] if failed else []
+    return Result(data=data, lines=lines, errors=problems)
+
+
+def score(
+    session: Annotated[Path | None, typer.Argument(help="The session folder.", metavar="[SESSION]")] = None,
+    images: Annotated[Path | None, typer.Option(help="Score this folder of pictures instead of a session.")] = None,
+    class_from_folder: Annotated[
+        bool, typer.Option("--class-from-folder", help="A picture's class is its folder's name: label or index.")
+    ] = False,
+    label: Annotated[str | None, typer.Option(help="The class that all pictures of --images show.")] = None,
+    models: ModelsOption = None,
+    provider: ProviderOption = "cpu",
+    out: Annotated[Path | None, typer.Option(help="With --images: keep the answers in this folder.")] = None,
+    lab: LabOption = Path(),
+) -> Result:
+    """Score a session, or a folder of pictures, with every recognizer of the bench."""
+    from capture.session import read_session
+    from pipeline.lab import select_recognizers
+    from pipeline.recognizers import require_provider
+    from pipeline.scoring import score_folder, score_session
+    from pipeline.sources import list_folder
+
+    if (session is None) == (images is None):
+        raise BadUsage("give either a SESSION or --images FOLDER")
+    if session and (class_from_folder or label or out):
+        raise BadUsage("--class-from-folder, --label and --out go with --images: a session knows its classes")
+    if class_from_folder and label:
+        raise BadUsage("--class-from-folder and --label exclude each other")
+    require_provider(provider)
+    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), _names(models))
+    with progress_bar("scoring") as bar:
+        if images is not None:
+            folder = list_folder(images, class_from_folder=class_from_folder, label=label)
+            total = len(folder.files)
+            scores = score_folder(folder, recognizers, provider, out, lambda n: bar(n / total, str(n)))
+        else:
+            opened = read_session(session or Path())
+            total = max(len(opened.frames), 1)
+            scores = score_session(opened, recognizers, provider, lambda n: bar(n / total, str(n)))
+    return _score_result(scores)
+
+
+def report(
+    session: SessionArgument,
+    models: ModelsOption = None,
+    provider: ProviderOption = "cpu",
+    out: Annotated[Path | None, typer.Option(help="File to write; in the session's derived/ by default.")] = None,
+    lab: LabOption = Path(),
+) -> Result:
+    """Write the report of a session: one HTML page with verdict, intervals, heat maps and pictures."""
+    from capture.session import read_session
+    from pipeline.lab import select_recognizers
+    from pipeline.steps import report_session
+
+    opened = read_session(session)
+    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), _names(models))
+    with progress_bar("reporting") as bar:
+        total = max(len(opened.frames), 1)
+        done = report_session(opened, recognizers, provider, out, lambda n: bar(n / total, str(n)))
+    return Result(
+        data={
+            "report": str(done.path),
+            "verdict": done.judgement.verdict if done.judgement else None,
+            "sentence": done.judgement.sentence if done.judgement else None,
+            "bytes": done.size,
+        },
+        tables=[score_table(done.scores.rows)],
+        lines=[*verdict_lines(done.judgement), str(done.path)],
+        errors=verdict_errors(done.judgement),
+    )
+
+
+@command(group, "list")
+def list_sessions(lab: LabOption = Path()) -> Result:
+    """List the sessions of the lab."""
+    from capture.session import read_session
+
+    root = enter_lab(lab).sessions
+    found = [read_session(path.parent) for path in sorted(root.glob("*/session.json"))]
+    listed = [
+        {
+            "session": str(each.folder),
+            "camera": each.header.camera,
+            "frames": len(each.frames),
+            "skipped": len(each.skips),
+            "sealed": each.sealed,
+        }
+        for each in found
+    ]
+    rows = tuple((each.folder.name, str(len(each.frames)), str(len(each.skips)), _state(each.sealed)) for each in found)
+    return Result(
+        data={"sessions": listed}, tables=[Table("Sessions", ("session", "frames", "skipped", "state"), rows)]
+    )
+
+
+@command(group, "check")
+def check(session: SessionArgument) -> Result:
+    """Verify a session: every journaled frame against its hash, the journal against the plan and the seal."""
+    from capture.check import check_session
+
+    found = check_session(session)
+    data = {
+        "session": str(session),
+        "frames": found.frames,
+        "skipped": found.skipped,
+        "missing": list(found.missing),
+        "tampered": list(found.tampered),
+        "orphans": list(found.orphans),
+        "repeated": list(found.repeated),
+        "pending": len(found.pending),
+        "torn": found.torn,
+        "sealed": found.sealed,
+        "complete": found.complete,
+    }
+    lines = [f"{found.frames} frames, {found.skipped} skipped, {len(found.pending)} shots pending, {_state(found.sealed)}"]
+    lines += [f"orphan, not journaled: {name}" for name in found.orphans]
+    errors = [_incomplete(f"missing: {name}", name) for name in found.missing]
+    errors += [_incomplete(f"other bytes than were recorded: {name}", name) for name in found.tampered]
+    errors += [_incomplete(f"shot {number} was taken more than once", str(session)) for number in found.repeated]
+    return Result(data=data, lines=lines, errors=errors)
+
+
+def score_table(rows: tuple[Row, ...]) -> Table:
+    """Rows of scores for a terminal."""
+    cells = tuple(
+        (
+            row.arm,
+            row.model,
+            "held out" if row.held_out else "",
+            str(row.n),
+            *(str(count) for count in (row.scored, row.missed, row.not_applicable, row.failed)),
+            _percent(row.rate),
+            f"{_percent(row.low)} to {_percent(row.high)}" if row.rate is not None else "",
+        )
+        for row in rows
+    )
+    heads = ("arm", "recognizer", "role", "n", "scored", "missed", "n/a", "failed", "right", "95 % interval")
+    return Table("Scores", heads, cells)
+
+
+def verdict_lines(judgement: Judgement | None) -> list[str]:
+    """The verdict in words."""
+    return [f"{judgement.verdict}: {judgement.sentence}"] if judgement else ["no plan, so no rule and no verdict"]
+
+
+def verdict_errors(judgement: Judgement | None) -> list[DpcamError]:
+    """A verdict that is not PASS is a limit that was not met."""
+    if judgement is None or judgement.verdict == "PASS":
+        return []
+    return [LimitNotMet(f"verdict {judgement.verdict}: {judgement.sentence}")]
+
+
+def _score_result(scores: Scores) -> Result:
+    failed = sum(row.failed for row in scores.rows)
+    data = {
+        "files": scores.files,
+        "rows": [asdict(row) for row in scores.rows],
+        "scores": str(scores.path) if scores.path else None,
+    }
+    reasons = sorted({answer.reason for answer in scores.answers if answer.status == "failed"})
+    errors = [_incomplete(f"{failed} answers failed: {reasons[0]}", reasons[0])] if failed else []
+    return Result(data=data, tables=[score_table(scores.rows)], lines=[f"{scores.files} pictures"], errors=errors)
+
+
+def _show(step: Progress, bar: object) -> None:
+    if step.kind != "frame" and step.shot is not None:
+        note(f"{step.kind} shot {step.shot.index} ({step.shot.arm}): {step.reason}")
+    elif step.kind != "frame":
+        note(f"{step.kind}: {step.reason}")
+    if callable(bar):
+        bar(step.done / step.total if step.total else 0.0, str(step.done))
+
+
+def _names(models: list[str] | None) -> list[str] | None:
+    return [name for each in models for name in each.split(",") if name] if models else None
+
+
+def _incomplete(message: str, where: str) -> Incomplete:
+    return Incomplete(message, where=where)
+
+
+def _state(sealed: bool) -> str:
+    return "complete" if sealed else "unfinished"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"

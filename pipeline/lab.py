@@ -1,0 +1,162 @@
+"""A lab: the folder with lab.toml, recognizers, patches, sheets, plan and sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calibration.camera import CameraModel
+from calibration.errors import BadInput, BadUsage, MissingFile
+from calibration.files import read_document, write_bytes, write_text
+from calibration.sheet import Sheet
+from pipeline.config import LAB_FILE, Config, Settings, load_settings
+from pipeline.recognizers import Recognizer, load_recognizers, zoo_folder
+
+FOLDERS = ("models", "patches", "sheets", "sessions")
+
+LAB_TOML = """\
+# A dpcam lab. `dpcam config show` lists every setting with its default and where its value comes from.
+
+[lab]
+name = "{name}"
+seed = {seed}
+
+[target]
+label = "{label}"
+width_mm = 120.0
+
+[camera]
+uri = "sim:"          # or 0, /dev/v4l/by-id/..., rtsp://..., http://..., a video file, a folder of pictures
+
+[train]
+wrong_class = "{wrong_class}"   # its patch becomes the control arm wrong-class
+
+[plan]
+distances_mm = {distances}
+yaws_deg = {yaws}
+lights = {lights}
+repeats = {repeats}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A lab folder with its settings."""
+
+    folder: Path
+    settings: Settings
+
+    @property
+    def config(self) -> Config:
+        """The merged configuration."""
+        return self.settings.config
+
+    @property
+    def patches(self) -> Path:
+        """Folder of the patches."""
+        return self.folder / "patches"
+
+    @property
+    def sheets(self) -> Path:
+        """Folder of the sheets."""
+        return self.folder / "sheets"
+
+    @property
+    def sessions(self) -> Path:
+        """Folder of the sessions."""
+        return self.folder / "sessions"
+
+    @property
+    def plan(self) -> Path:
+        """The plan file."""
+        return self.folder / "plan.json"
+
+    @property
+    def patch_arm(self) -> str:
+        """Name of the arm of the lab's own patch: the target's label unless the verdict names another."""
+        return self.config.verdict.arm or self.config.target.label
+
+    def recognizers(self) -> list[Recognizer]:
+        """All recognizers of the bench: the zoo's and those in the lab's own folders."""
+        models = self.config.models
+        folders = [zoo_folder()] if models.zoo else []
+        folders += [folder for folder in (self.folder / name for name in models.folders) if folder.is_dir()]
+        return load_recognizers(folders)
+
+    def camera_model(self) -> CameraModel | None:
+        """The camera's calibration that lab.toml names, or None."""
+        name = self.config.camera.calibration
+        return read_document(self.folder / name, CameraModel) if name else None
+
+
+def open_lab(
+    folder: Path,
+    *,
+    environ: Mapping[str, str],
+    user_file: Path | None,
+    flags: Mapping[str, Any] | None = None,
+    required: bool = True,
+) -> Lab:
+    """Open the lab in ``folder``; :class:`MissingFile` when it is none, unless ``required`` is off (then: defaults)."""
+    if required and not (folder / LAB_FILE).is_file():
+        raise MissingFile(f"{folder.resolve()} is no lab: it has no {LAB_FILE}", hint="dpcam init DIR", where=LAB_FILE)
+    return Lab(folder, load_settings(folder, environ=environ, user_file=user_file, flags=flags))
+
+
+def create_lab(folder: Path, *, seed: int) -> list[Path]:
+    """Make the folders, lab.toml and the patches that dpcam ships; what is there already stays. Returns what is new."""
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file; a folder is expected", where=str(folder))
+    new = [path for path in (folder / name for name in FOLDERS) if not path.is_dir()]
+    if not (folder / LAB_FILE).is_file():
+        write_text(folder / LAB_FILE, _lab_toml(folder.resolve().name, seed))
+        new.append(folder / LAB_FILE)
+    for path in (folder / name for name in FOLDERS):
+        path.mkdir(exist_ok=True)
+    return new + _copy_missing(shipped_patches(), folder / "patches")
+
+
+def shipped_patches() -> Path:
+    """Folder of the patches that dpcam ships; none of them was trained on a held-out recognizer."""
+    return Path(__file__).parent / "zoo" / "patches"
+
+
+def select_recognizers(recognizers: Sequence[Recognizer], names: Sequence[str] | None) -> list[Recognizer]:
+    """Those named, in that order, or all; :class:`BadUsage` names the known ones."""
+    if not names:
+        return list(recognizers)
+    known = {each.name: each for each in recognizers}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise BadUsage(f"no recognizer is named {unknown[0]!r}; the bench has {', '.join(sorted(known)) or 'none'}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def read_sheets(folder: Path) -> list[Sheet]:
+    """All sheets in a folder, sorted by file name."""
+    return [read_document(path, Sheet) for path in sorted(folder.glob("*.json"))]
+
+
+def _lab_toml(name: str, seed: int) -> str:
+    default = Config()
+    return LAB_TOML.format(
+        name=name.replace('"', "").replace("\\", ""),
+        seed=seed,
+        label=default.target.label,
+        wrong_class=default.train.wrong_class,
+        distances=default.plan.distances_mm,
+        yaws=default.plan.yaws_deg,
+        lights=str(default.plan.lights).replace("'", '"'),
+        repeats=default.plan.repeats,
+    )
+
+
+def _copy_missing(source: Path, into: Path) -> list[Path]:
+    new = []
+    for path in sorted(source.glob("*")):
+        if path.suffix in {".json", ".png"} and not (into / path.name).exists():
+            write_bytes(into / path.name, path.read_bytes())
+            new.append(into / path.name)
+    return new

@@ -1,0 +1,140 @@
+"""Localization of a whole session: every frame once, the result kept beside the session, compared with ground truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from calibration.camera import CameraModel
+from calibration.errors import BadConfig, BadImage
+from calibration.files import Document, parse_document, read_bytes, read_document, read_json, write_text
+from calibration.sheet import Sheet
+from capture.localize import Localization, localize
+from capture.picture import decode_picture
+from capture.session import FrameRecord, Session
+from pipeline.derived import derived_path
+
+
+class LocalizedFrame(Document):
+    """One frame's localization: which sheet, its corners as captured (px), its pose, and the error if truth is known.
+
+    ``status``: ``found``, ``missed`` (with reason) or ``failed`` (the picture cannot be read). ``corner_error_px`` is
+    the mean distance of the frame's four corners from the ground truth.
+    """
+
+    index: int
+    status: str
+    reason: str = ""
+    sheet: str | None = None
+    tags: list[int] = []
+    min_side_px: float | None = None
+    residual_px: float | None = None
+    frame_corners_px: list[tuple[float, float]] | None = None
+    tag_corners_px: list[list[tuple[float, float]]] = []
+    distance_mm: float | None = None
+    yaw_deg: float | None = None
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
+    corner_error_px: float | None = None
+
+
+class Truth(Document):
+    """What is needed of a simulated frame's ground truth."""
+
+    frame_corners_px: list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSummary:
+    """Corner errors over the found frames with ground truth, px; all None without any."""
+
+    median: float | None
+    p95: float | None
+    max: float | None
+
+
+def localize_session(session: Session, progress: Callable[[int], None]) -> tuple[Path, list[LocalizedFrame]]:
+    """Localize every frame of the session, or read what was computed before from the same bytes by the same code."""
+    sheets = [read_document(path, Sheet) for path in session.inputs("sheet")]
+    camera = session_camera(session)
+    path = derived_path(session.folder, "localizations", ".jsonl", [frame.sha256 for frame in session.frames])
+    if path.is_file():
+        return path, _read(path, len(session.frames))
+    found = []
+    for frame in session.frames:
+        found.append(localize_frame(frame, sheets, camera))
+        progress(len(found))
+    write_text(path, "".join(each.model_dump_json() + "\n" for each in found))
+    return path, found
+
+
+def session_camera(session: Session) -> CameraModel | None:
+    """The camera calibration that the session was captured with, or None."""
+    paths = session.inputs("camera")
+    return read_document(paths[0], CameraModel) if paths else None
+
+
+def localize_frame(frame: FrameRecord, sheets: Sequence[Sheet], camera: CameraModel | None) -> LocalizedFrame:
+    """Localize one stored frame; a picture that cannot be read becomes ``failed``."""
+    try:
+        pixels = decode_picture(read_bytes(frame.path), frame.path.name)
+    except BadImage as error:
+        return LocalizedFrame(index=frame.index, status="failed", reason=error.message)
+    wanted = next((sheet for sheet in sheets if frame.shot and sheet.id == frame.shot.sheet), None)
+    return _describe(frame, localize(pixels, sheets, camera, wanted))
+
+
+def summarize_errors(frames: Sequence[LocalizedFrame]) -> ErrorSummary:
+    """Median, 95th percentile and maximum of the corner errors."""
+    errors = [frame.corner_error_px for frame in frames if frame.corner_error_px is not None]
+    if not errors:
+        return ErrorSummary(None, None, None)
+    return ErrorSummary(float(np.median(errors)), float(np.quantile(errors, 0.95)), float(max(errors)))
+
+
+def _describe(frame: FrameRecord, found: Localization) -> LocalizedFrame:
+    if not found.found or found.sheet is None:
+        sheet = found.sheet.id if found.sheet else None
+        return LocalizedFrame(
+            index=frame.index, status="missed", reason=found.reason, sheet=sheet, tags=[tag.id for tag in found.tags]
+        )
+    corners = found.to_image(found.sheet.frame.corners_mm)
+    view = found.view
+    return LocalizedFrame(
+        index=frame.index,
+        status="found",
+        sheet=found.sheet.id,
+        tags=list(found.used),
+        min_side_px=found.min_side_px,
+        residual_px=found.residual_px,
+        frame_corners_px=[(float(x), float(y)) for x, y in corners],
+        tag_corners_px=[[(float(x), float(y)) for x, y in tag.corners] for tag in found.tags if tag.id in found.used],
+        distance_mm=view.distance_mm if view else None,
+        yaw_deg=view.yaw_deg if view else None,
+        pitch_deg=view.pitch_deg if view else None,
+        roll_deg=view.roll_deg if view else None,
+        corner_error_px=_corner_error(frame, corners),
+    )
+
+
+def _corner_error(frame: FrameRecord, corners: np.ndarray) -> float | None:
+    if frame.truth is None:
+        return None
+    content = read_json(frame.truth)
+    if not isinstance(content, dict) or "frame_corners_px" not in content:
+        return None
+    kept = {"frame_corners_px": content["frame_corners_px"]}
+    truth = parse_document(kept, Truth, where=str(frame.truth))
+    return float(np.linalg.norm(corners - np.array(truth.frame_corners_px), axis=1).mean())
+
+
+def _read(path: Path, count: int) -> list[LocalizedFrame]:
+    lines = read_bytes(path).decode().splitlines()
+    frames = [parse_document(json.loads(line), LocalizedFrame, where=str(path)) for line in lines]
+    if len(frames) != count:
+        raise BadConfig(f"{path} has {len(frames)} lines for {count} frames", hint="delete it, then run again")
+    return frames
