@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -35,7 +36,9 @@ def write_bytes(path: Path, data: bytes) -> None:
         aside.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        aside.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+        # Where nothing can be written, nothing can be removed either; the first error is the one to tell.
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise not_writable(path, error) from error
 
 
