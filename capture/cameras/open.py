@@ -22,7 +22,9 @@ ACCEPTED = (
 RTSP_FRAMES_INSIDE = 2
 """Pictures between arrival and decoder: what a picture is late by, measured on loopback at 15 frames/s."""
 
-_SECRET = re.compile(r"((?:pass\w*|pwd|token|secret|key|auth\w*|sig\w*|user\w*|login)=)[^&_;/]*", re.IGNORECASE)
+_SECRET = re.compile(
+    r"((?:pass\w*|pwd|token|secret|key|auth\w*|sig\w*|user\w*|login)=)(?:(?!_[A-Za-z]+=)[^&;/])*", re.IGNORECASE
+)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 
 
@@ -35,12 +37,12 @@ def open_camera(uri: str, *, sheet_folder: Path, clock: Clock, timing: Timing | 
     scheme, rest = _split(uri)
     timing = timing or Timing()
     if scheme == "sim":
-        return _open_sim(uri, sheet_folder)
+        return _open_sim(uri, sheet_folder, clock)
     if scheme in ("rtsp", "rtsps"):
         return _open_rtsp(uri, clock, timing)
     if scheme in ("http", "https"):
         return _open_http(uri, clock, timing)
-    if scheme == "v4l2" or rest.isdigit() or rest.startswith("/dev/"):
+    if scheme == "v4l2" or (not scheme and (rest.isdigit() or rest.startswith("/dev/"))):
         return _open_v4l2(rest, clock, timing)
     if scheme in ("", "folder", "video"):
         return _open_path(Path(rest), clock)
@@ -69,10 +71,10 @@ def _split(uri: str) -> tuple[str, str]:
     return match.group(1).lower(), uri[match.end() :]
 
 
-def _open_sim(uri: str, sheet_folder: Path) -> Camera:
+def _open_sim(uri: str, sheet_folder: Path, clock: Clock) -> Camera:
     from capture.cameras.sim import SimCamera, parse_sim_uri
 
-    return SimCamera(parse_sim_uri(uri), sheet_folder)
+    return SimCamera(parse_sim_uri(uri), sheet_folder, clock)
 
 
 def _open_rtsp(uri: str, clock: Clock, timing: Timing) -> Camera:

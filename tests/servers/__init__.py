@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+SERVER = Path(__file__).with_name("rtsp_server.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
 PACKAGES = (
     "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
@@ -71,8 +72,7 @@ def rtsp_stream(frames: Sequence[np.ndarray], fps: int = 15) -> Iterator[Stream]
     """H.264 over RTSP; needs what :func:`rtsp_missing` asks for. ``kill`` ends the server at once."""
     height, width = frames[0].shape[:2]
     server = subprocess.Popen(
-        [SYSTEM_PYTHON, str(Path(__file__).with_name("rtsp_server.py")), "--fps", str(fps)]
-        + ["--width", str(width), "--height", str(height)],
+        [SYSTEM_PYTHON, str(SERVER), *f"--fps {fps} --width {width} --height {height}".split()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -98,10 +98,8 @@ def rtsp_stream(frames: Sequence[np.ndarray], fps: int = 15) -> Iterator[Stream]
         server.kill()
         feeder.join()
         server.stdout.close()
-        try:
+        with suppress(BrokenPipeError):
             server.stdin.close()
-        except BrokenPipeError:
-            pass
         server.wait()
 
 

@@ -2,8 +2,8 @@
 
     python3 rtsp_server.py --width 640 --height 480 --fps 15 < raw RGB pictures
 
-Writes ``rtsp://127.0.0.1:PORT/stream`` to standard output when it listens. A picture is width * height * 3 bytes; it goes
-to the encoder when it has been read, and is dropped when nobody watches. Ends with its input.
+Writes ``rtsp://127.0.0.1:PORT/stream`` to standard output when it listens. A picture is width * height * 3 bytes; it
+goes to the encoder when it has been read, and is dropped when nobody watches. Ends with its input.
 """
 
 import argparse
