@@ -40,8 +40,10 @@ def inspect_model(path: Path) -> ModelFacts:
     Raises :class:`MissingFile` when there is none, :class:`BadModel` when it is truncated, points outside its own
     folder, takes anything but one four-dimensional picture of float32, float16 or uint8, or gives several outputs.
     """
-    model = parse_model(read_bytes(path), path)
-    for tensor in external_tensors(model):
+    data = read_bytes(path)
+    model = parse_model(data, path)
+    external = list(external_tensors(model))
+    for tensor in external:
         take_in(tensor, path)
     graph_input = only_input(model, path)
     if len(model.graph.output) != 1:
@@ -49,7 +51,7 @@ def inspect_model(path: Path) -> ModelFacts:
         raise bad(path, f"gives {len(model.graph.output)} outputs ({names}); a recognizer gives one, the scores")
     return ModelFacts(
         path=path,
-        data=serialize(model, path),
+        data=serialize(model, path) if external else data,
         input_name=graph_input.name,
         dtype=input_dtype(graph_input, path),
         shape=input_shape(graph_input, path),
