@@ -1,0 +1,107 @@
+"""Frames per second of the simulated camera, everything included but the first sight of a sheet; prints JSON.
+
+``python benchmarks/bench_sim.py [URI] [SHOTS]``
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+from reportlab.pdfgen.canvas import Canvas
+
+from calibration.geometry import Box
+from calibration.sheet import PAPERS_MM, Sheet, Tag, Target
+from capture.cameras.sim import SimCamera, parse_sim_uri
+from capture.plan import Condition, Shot
+
+POINTS_PER_MM = 72 / 25.4
+CONDITIONS = {
+    "near": Condition(distance_mm=350),
+    "middle": Condition(distance_mm=700, yaw_deg=30),
+    "oblique": Condition(distance_mm=700, yaw_deg=60, pitch_deg=15, roll_deg=10),
+    "far": Condition(distance_mm=3000),
+    "shadow": Condition(distance_mm=700, light="shadow"),
+    "defocus": Condition(distance_mm=700, extra={"defocus_px": 2.5}),
+    "motion": Condition(distance_mm=700, extra={"motion_px": 6.0}),
+}
+
+
+def plain_sheet(folder: Path) -> Sheet:
+    """An A4 sheet with black squares where its tags would be: as much to render as a real one."""
+    width, height = PAPERS_MM["A4"]
+    squares = [Box(x_mm=x, y_mm=y, width_mm=30, height_mm=30) for x in (10, 170) for y in (10, 257)]
+    window = Box(x_mm=55, y_mm=98, width_mm=100, height_mm=100)
+    page = Canvas(str(folder / "sheet.pdf"), pagesize=(width * POINTS_PER_MM, height * POINTS_PER_MM))
+    for box in squares:
+        page.rect(*(v * POINTS_PER_MM for v in (box.x_mm, box.y_mm, 30, 30)), stroke=0, fill=1)
+    page.save()
+    return Sheet(
+        id="bench",
+        arm="blank",
+        paper="A4",
+        width_mm=width,
+        height_mm=height,
+        target=Target(label="none", box=window),
+        frame=window.grown(15),
+        inner=window,
+        window=window,
+        tags=[Tag(id=i, square=box) for i, box in enumerate(squares)],
+        ruler=Box(x_mm=20, y_mm=290, width_mm=100, height_mm=4),
+        pdf="sheet.pdf",
+    )
+
+
+def rate(camera: SimCamera, sheet: Sheet, condition: Condition, shots: int) -> float:
+    """Staged shots with one frame each, per second."""
+    camera.stage(Shot(index=0, arm="blank", sheet=sheet.id, condition=condition), sheet)
+    start = time.perf_counter()
+    for repeat in range(shots):
+        camera.stage(Shot(index=0, arm="blank", sheet=sheet.id, condition=condition, repeat=repeat + 1), sheet)
+        camera.read()
+    return shots / (time.perf_counter() - start)
+
+
+def burst_rate(camera: SimCamera, frames: int) -> float:
+    """Further frames of the same shot, per second."""
+    start = time.perf_counter()
+    for _ in range(frames):
+        camera.read()
+    return frames / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parse_sim_uri(sys.argv[1] if len(sys.argv) > 1 else "sim:")
+    shots = int(sys.argv[2]) if len(sys.argv) > 2 else 30
+    with tempfile.TemporaryDirectory() as folder:
+        sheet = plain_sheet(Path(folder))
+        start = time.perf_counter()
+        camera = SimCamera(options, Path(folder))
+        opened = time.perf_counter()
+        camera.stage(Shot(index=0, arm="blank", sheet=sheet.id, condition=CONDITIONS["near"]), sheet)
+        first = time.perf_counter()
+        rates = {name: rate(camera, sheet, condition, shots) for name, condition in CONDITIONS.items()}
+        burst = burst_rate(camera, shots)
+    result = {
+        "benchmark": "sim",
+        "camera": options.uri,
+        "width": options.width,
+        "height": options.height,
+        "threads": cv2.getNumThreads(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "open_s": round(opened - start, 3),
+        "first_sight_of_a_sheet_s": round(first - opened, 3),
+        "frames_per_s": {name: round(value, 1) for name, value in rates.items()},
+        "burst_frames_per_s": round(burst, 1),
+    }
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
