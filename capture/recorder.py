@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -160,27 +161,27 @@ class SessionWriter:
         header = _header(camera, machine, clock, inputs, operator, seed)
         folder = root / header.id
         aside = root / f".{header.id}.part"
-        write_document(aside / HEADER, header)
-        for one in inputs:
-            write_bytes(inside(aside / INPUTS, one.name, one.name), one.data)
-        start = StartEvent(n=0, t_mono_ns=header.t_mono_ns, t_wall_ns=header.t_wall_ns, session=header.id)
-        write_bytes(aside / JOURNAL, start.model_dump_json().encode() + b"\n")
         try:
+            _lay_down(aside, header, inputs)
             aside.rename(folder)
         except OSError as error:
             raise not_writable(folder, error) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
         sync_folder(root)
         return cls(folder, machine, clock)
 
     @classmethod
     def resume(cls, folder: Path, *, machine: Machine, clock: Clock) -> SessionWriter:
-        """Go on with a session; a torn last line is cut off, which is noted.
+        """Go on with a session; a torn last line is cut off, which is noted, and half-written files are removed.
 
         :class:`calibration.errors.SessionLocked` while another process writes to it,
         :class:`BadUsage` when it is sealed.
         """
         writer = cls(folder, machine, clock)
         try:
+            for part in folder.glob(f"{FRAMES}/*/.*.part"):
+                part.unlink()
             writer._append(ResumeEvent, reason=f"process {machine.pid} on {machine.host}")
             if writer.torn:
                 writer.note("the journal ended in a torn line, which was cut off")
@@ -298,6 +299,15 @@ class SessionWriter:
         clocks = {"t_mono_ns": self._clock.mono_ns(), "t_wall_ns": self._clock.wall_ns()}
         self._journal.append(kind(n=self._events, **clocks, **fields))
         self._events += 1
+
+
+def _lay_down(folder: Path, header: SessionHeader, inputs: Iterable[Input]) -> None:
+    """Write what a session begins with."""
+    write_document(folder / HEADER, header)
+    for one in inputs:
+        write_bytes(inside(folder / INPUTS, one.name, one.name), one.data)
+    start = StartEvent(n=0, t_mono_ns=header.t_mono_ns, t_wall_ns=header.t_wall_ns, session=header.id)
+    write_bytes(folder / JOURNAL, start.model_dump_json().encode() + b"\n")
 
 
 def _number(shot: Shot | None) -> int | None:
