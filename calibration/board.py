@@ -104,7 +104,7 @@ class Board(Document):
         return [_box(left + x * side, top + y * side, side) for y, x in np.argwhere(~bits)]
 
     def find(self, pixels: NDArray[np.uint8]) -> BoardSighting:
-        """Find the board in ``(H, W, 3)`` uint8 RGB; no ids when it is not there, :class:`BadInput` for another array."""
+        """Find it in ``(H, W, 3)`` uint8 RGB; no ids when it is not there, :class:`BadInput` for other arrays."""
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise BadInput(f"a board is searched in a (H, W, 3) uint8 RGB picture, got {pixels.shape} {pixels.dtype}")
         height, width = pixels.shape[:2]

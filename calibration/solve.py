@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -36,7 +37,7 @@ def fit_plane(seen: dict[int, Array], known_mm: dict[int, Array]) -> PlaneFit | 
     if not ids:
         return None
     source, image = _stack(ids, known_mm), _stack(ids, seen)
-    homography = _find_homography(source, image, 0)
+    homography = _find_homography(source, image)
     if homography is None:
         return None
     errors = np.linalg.norm(apply_homography(homography, source) - image, axis=1)
@@ -49,7 +50,10 @@ def fit_pose(fit: PlaneFit, seen: dict[int, Array], known_mm: dict[int, Array], 
     points = np.column_stack([flat, np.zeros(len(flat))])
     image = _stack(list(fit.used), seen)
     ok, rotation, translation = cv2.solvePnP(points, image, camera.matrix, None, flags=cv2.SOLVEPNP_IPPE)
-    if not ok:
+    if not ok or not np.isfinite(translation).all():
+        # The closed form divides by zero for a sheet that is seen exactly from the front.
+        ok, rotation, translation = cv2.solvePnP(points, image, camera.matrix, None, flags=cv2.SOLVEPNP_ITERATIVE)
+    if not ok or not np.isfinite(translation).all():
         return None
     rotation, translation = cv2.solvePnPRefineLM(points, image, camera.matrix, None, rotation, translation)
     matrix, _ = cv2.Rodrigues(rotation)
@@ -57,16 +61,30 @@ def fit_pose(fit: PlaneFit, seen: dict[int, Array], known_mm: dict[int, Array], 
 
 
 def _consistent(ids: list[int], seen: dict[int, Array], known_mm: dict[int, Array]) -> list[int]:
-    """The ids whose four corners all lie on the plane that most corners agree on."""
-    homography = _find_homography(_stack(ids, known_mm), _stack(ids, seen), cv2.RANSAC)
+    """The most tags that agree with a plane through two of them; of equally many, those that agree best.
+
+    All pairs are tried, whole tags at a time. A consensus over single corners (RANSAC) bends towards a sticker that
+    has slipped by a few pixels and then drops a good tag with it.
+    """
+    agreeing = [_agreeing(list(pair), ids, seen, known_mm) for pair in combinations(ids, 2)]
+    return max(agreeing, key=lambda found: (len(found[0]), -found[1]))[0]
+
+
+def _agreeing(
+    pair: list[int], ids: list[int], seen: dict[int, Array], known_mm: dict[int, Array]
+) -> tuple[list[int], float]:
+    """The tags within the limit of the plane through ``pair``, and their worst corner in px."""
+    homography = _find_homography(_stack(pair, known_mm), _stack(pair, seen))
     if homography is None:
-        return []
-    return [i for i in ids if _worst(homography, known_mm[i], seen[i]) <= OUTLIER_PX]
+        return [], np.inf
+    worst = {i: _worst(homography, known_mm[i], seen[i]) for i in ids}
+    members = [i for i in ids if worst[i] <= OUTLIER_PX]
+    return members, max((worst[i] for i in members), default=np.inf)
 
 
-def _find_homography(source: Array, image: Array, method: int) -> Array | None:
-    """OpenCV's homography, least squares (0) or RANSAC; it gives None for points on a line, whatever its stub says."""
-    found, _ = cv2.findHomography(source, image, method, OUTLIER_PX)
+def _find_homography(source: Array, image: Array) -> Array | None:
+    """OpenCV's least squares homography; it gives None for points on a line, whatever its stub says."""
+    found, _ = cv2.findHomography(source, image, 0)
     return None if found is None else np.asarray(found, dtype=np.float64)
 
 

@@ -51,7 +51,7 @@ class TagSighting:
 
 @lru_cache(maxsize=TAG_COUNT)
 def tag_bits(tag_id: int) -> NDArray[np.bool_]:
-    """``(10, 10)`` cells of a tag, True = white: the black square is cells 1 to 8, the outer ring is its white border."""
+    """``(10, 10)`` cells of a tag, True = white: the black square is cells 1 to 8, around it its white border."""
     if not 0 <= tag_id < TAG_COUNT:
         raise BadInput(f"tag id {tag_id} is outside of {TAG_FAMILY}, which has the ids 0 to {TAG_COUNT - 1}")
     dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_APRILTAG_36h11)

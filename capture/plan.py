@@ -99,10 +99,10 @@ def make_plan(
     for repeat in range(repeats):
         block = [(arm, condition) for condition in conditions for arm in sorted(sheets)]
         order.shuffle(block)
-        shots.extend(
+        shots += [
             Shot(index=len(shots) + i, arm=arm, sheet=sheets[arm], condition=condition, repeat=repeat)
             for i, (arm, condition) in enumerate(block)
-        )
+        ]
     return Plan(
         seed=seed,
         target=target,
