@@ -180,8 +180,7 @@ class SessionWriter:
         """
         writer = cls(folder, machine, clock)
         try:
-            for part in folder.glob(f"{FRAMES}/*/.*.part"):
-                part.unlink()
+            _sweep(folder)
             writer._append(ResumeEvent, reason=f"process {machine.pid} on {machine.host}")
             if writer.torn:
                 writer.note("the journal ended in a torn line, which was cut off")
@@ -308,6 +307,15 @@ def _lay_down(folder: Path, header: SessionHeader, inputs: Iterable[Input]) -> N
         write_bytes(inside(folder / INPUTS, one.name, one.name), one.data)
     start = StartEvent(n=0, t_mono_ns=header.t_mono_ns, t_wall_ns=header.t_wall_ns, session=header.id)
     write_bytes(folder / JOURNAL, start.model_dump_json().encode() + b"\n")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed recorder left half-written."""
+    for part in folder.glob(f"{FRAMES}/*/.*.part"):
+        try:
+            part.unlink()
+        except OSError as error:
+            raise not_writable(part, error) from error
 
 
 def _number(shot: Shot | None) -> int | None:
