@@ -54,7 +54,9 @@ __all__ = ["EXTRA", "SimCamera", "SimOptions", "ground_truth", "parse_sim_uri"]
 EXTRA = {"defocus_px": (0, 40), "motion_px": (0, 80), "motion_deg": (-360, 360)}
 """What the simulated rig understands in ``Condition.extra``: radius of the blur disk, length and angle of a streak."""
 
-SHEETS_KEPT = 8
+SHEETS_KEPT = 12
+"""Rasterized sheets in memory, 20 to 40 MB each; a plan of more arms rasterizes again, half a second a time."""
+
 ROOM = 0.25
 """The background is larger than the frame by this share, and shifted by as much from shot to shot."""
 

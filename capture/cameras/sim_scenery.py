@@ -18,6 +18,8 @@ Floats = NDArray[np.float32]
 FIELD_STEP = 8
 """Light changes slowly: its field is computed for one pixel in 8 x 8."""
 
+STREET_WIDTH = 1600
+
 BOARD_COLORS = ((142, 118, 88), (118, 122, 124), (104, 120, 132), (134, 128, 112), (110, 124, 106))
 """Plywood, zinc, slate, cardboard, lichen: mid-tones, so that both white paper and black ink stand out."""
 
@@ -146,8 +148,15 @@ def board_texture(height: int, width: int, texels_per_mm: float, rng: np.random.
 def background_picture(height: int, width: int, clutter: float, rng: np.random.Generator) -> Pixels:
     """``(height, width, 3)`` of a street out of focus: sky, houses with windows, foliage, poles, pavement.
 
-    ``clutter`` from 0 (plain gray) to 1.
+    ``clutter`` from 0 (plain gray) to 1. Out of focus, it needs no more than :data:`STREET_WIDTH` pixels of its own.
     """
+    small = min(1.0, STREET_WIDTH / width)
+    street = _street(round(height * small), round(width * small), rng)
+    street = np.clip(128 + np.float32(clutter) * (street - 128), 0, 255)
+    return np.asarray(cv2.resize(street.astype(np.uint8), (width, height)), dtype=np.uint8)
+
+
+def _street(height: int, width: int, rng: np.random.Generator) -> Floats:
     picture = _sky_and_ground(height, width, rng)
     for _ in range(9):
         _house(picture, rng)
@@ -156,8 +165,7 @@ def background_picture(height: int, width: int, clutter: float, rng: np.random.G
     for _ in range(4):
         _pole(picture, rng)
     picture += fractal_noise(height, width, rng, octaves=8)[..., None] * np.float32(7)
-    soft = cv2.GaussianBlur(picture, (0, 0), max(0.8, width / 900))
-    return np.asarray(np.clip(128 + np.float32(clutter) * (soft - 128), 0, 255), dtype=np.uint8)
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), max(0.8, width / 900)), dtype=np.float32)
 
 
 def _sky_and_ground(height: int, width: int, rng: np.random.Generator) -> Floats:
