@@ -1,0 +1,140 @@
+"""The patch: trained pixels with their geometry and provenance. A PNG of texels and a JSON beside it."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field, model_validator
+
+from calibration.errors import BadImage, BadInput
+from calibration.files import Document, read_bytes, read_document, sha256_bytes, write_bytes, write_document
+
+Texture = NDArray[np.uint8]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class PatchGeometry(Document):
+    """A square frame around a target, in mm: the target's width, the frame's inner and outer edge, the texel."""
+
+    target_mm: float = Field(default=120.0, gt=0, le=5000)
+    inner_mm: float = Field(default=124.0, gt=0, le=10_000)
+    outer_mm: float = Field(default=160.0, gt=0, le=10_000)
+    texel_mm: float = Field(default=2.0, gt=0, le=1000)
+
+    @model_validator(mode="after")
+    def _nested(self) -> PatchGeometry:
+        if not self.target_mm <= self.inner_mm < self.outer_mm:
+            raise ValueError(
+                f"target <= inner < outer is expected, got {self.target_mm:g}, {self.inner_mm:g}, {self.outer_mm:g} mm"
+            )
+        if self.texels < 2:
+            raise ValueError(f"a frame of {self.outer_mm:g} mm needs more than one texel, got {self.texel_mm:g} mm each")
+        return self
+
+    @property
+    def texels(self) -> int:
+        """Texels along the outer edge."""
+        return round(self.outer_mm / self.texel_mm)
+
+    @classmethod
+    def around(cls, target_mm: float) -> PatchGeometry:
+        """The default frame, scaled to a target of that width; 80 texels along its edge."""
+        default = cls()
+        scale = target_mm / default.target_mm
+        return cls(
+            target_mm=target_mm,
+            inner_mm=default.inner_mm * scale,
+            outer_mm=default.outer_mm * scale,
+            texel_mm=default.texel_mm * scale,
+        )
+
+    def ring(self) -> NDArray[np.bool_]:
+        """``(n, n)`` texels, True where the frame is: a texel belongs to the frame when its center does."""
+        centers = (np.arange(self.texels) + 0.5) * self.outer_mm / self.texels - self.outer_mm / 2
+        hole = np.abs(centers) < self.inner_mm / 2
+        return ~(hole[:, None] & hole[None, :])
+
+
+class Surrogate(Document):
+    """A recognizer that took part: its name and the sha256 of its ONNX file."""
+
+    name: str
+    sha256: str
+
+
+class CurvePoint(Document):
+    """One point of the training curve; accuracies are means over recognizers, None where there are none."""
+
+    step: int
+    loss: float
+    surrogate_accuracy: float | None = None
+    held_out_accuracy: float | None = None
+
+
+class PatchDocument(Document):
+    """The JSON of a patch."""
+
+    format: Literal["dpcam.patch"] = "dpcam.patch"
+    version: Literal[1] = 1
+    name: str
+    label: str
+    method: str
+    geometry: PatchGeometry
+    texture: str
+    texture_sha256: str
+    spec_sha256: str
+    seed: int
+    steps: int
+    surrogates: list[Surrogate]
+    held_out: list[Surrogate] = Field(default_factory=list)
+    versions: dict[str, str] = Field(default_factory=dict)
+    curve: list[CurvePoint] = Field(default_factory=list)
+
+
+def encode_texture(texture: Texture, geometry: PatchGeometry) -> bytes:
+    """``(n, n, 3)`` uint8 RGB → PNG bytes with alpha 0 in the window."""
+    alpha = np.where(geometry.ring(), 255, 0).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(np.dstack([texture, alpha])).save(stream, format="PNG", optimize=False)
+    return stream.getvalue()
+
+
+def write_patch(folder: Path, texture: Texture, document: PatchDocument) -> Path:
+    """Write ``<name>.png`` and then ``<name>.json``; returns the JSON's path. The document's hash is set here."""
+    if not NAME.fullmatch(document.name):
+        raise BadInput(f"{document.name!r} is no name for a patch: letters, digits, '.', '_' and '-' are accepted")
+    data = encode_texture(texture, document.geometry)
+    named = document.model_copy(
+        update={"texture": f"{document.name}.png", "texture_sha256": sha256_bytes(data)},
+    )
+    write_bytes(folder / named.texture, data)
+    write_document(folder / f"{document.name}.json", named)
+    return folder / f"{document.name}.json"
+
+
+def read_patch(path: Path) -> tuple[PatchDocument, Texture]:
+    """Read a patch's JSON and its texture ``(n, n, 3)`` uint8 RGB.
+
+    :class:`BadImage` when the texture is not the one that the JSON declares, or has another size.
+    """
+    document = read_document(path, PatchDocument)
+    if Path(document.texture).name != document.texture:
+        raise BadInput(f"{path}: texture: a file name without folder is expected, found {document.texture!r}")
+    file = path.with_name(document.texture)
+    data = read_bytes(file)
+    if sha256_bytes(data) != document.texture_sha256:
+        raise BadImage(f"{file.name} is not the texture that {path.name} declares: its sha256 differs", where=str(file))
+    try:
+        pixels = np.array(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.uint8)
+    except (OSError, ValueError) as error:
+        raise BadImage(f"{file} cannot be decoded: {error}", where=str(file)) from error
+    size = document.geometry.texels
+    if pixels.shape != (size, size, 3):
+        raise BadImage(f"{file.name} is {pixels.shape[1]}x{pixels.shape[0]}, {size}x{size} texels are declared")
+    return document, pixels

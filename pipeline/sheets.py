@@ -1,0 +1,171 @@
+"""The sheets of a lab: one for each arm, made when it is missing, kept when it is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.errors import BadInput, MissingFile
+from calibration.files import sha256_bytes, write_bytes
+from calibration.sheet import ARMS, Sheet
+from patches.artwork import Artwork, artwork, artwork_pdf, load_artwork
+from patches.controls import control_texture
+from patches.layout import SheetOrder, lay_out
+from patches.patch import PatchDocument, PatchGeometry, read_patch
+from patches.pdf import texture_png, write_sheet
+from pipeline.lab import Lab, read_sheets, shipped_patches
+
+Texture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSheet:
+    """A sheet and where its PDF and JSON are (or would be)."""
+
+    sheet: Sheet
+    pdf: Path
+    json: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What goes into the frame of a sheet: texture (None: nothing), geometry, and the patch it comes from, if any."""
+
+    texture: Texture | None
+    geometry: PatchGeometry
+    patch: str | None = None
+
+
+def target_artwork(lab: Lab, label: str | None = None) -> Artwork:
+    """The picture of the lab's target: the user's own file, or dpcam's drawing of the class."""
+    target = lab.config.target
+    own = target.artwork if label in (None, target.label) else None
+    return load_artwork(lab.folder / own, target.label) if own else artwork(label or target.label)
+
+
+def patch_path(lab: Lab, label: str) -> Path:
+    """Where the patch for a class is kept."""
+    return lab.patches / f"{label}.json"
+
+
+def make_arm_sheet(lab: Lab, arm: str, out: Path | None, *, write: bool) -> MadeSheet:
+    """The sheet of an arm for the lab's target; one of the same content that is there already is taken."""
+    return _make(lab, arm, _printed(lab, arm), target_artwork(lab), out or lab.sheets, write=write)
+
+
+def make_patch_sheet(lab: Lab, label: str, out: Path | None, *, write: bool) -> MadeSheet:
+    """The sheet of the patch for ``label``, around its own target."""
+    return _make(lab, label, _patch(lab, label), target_artwork(lab, label), out or lab.sheets, write=write)
+
+
+def make_lab_sheets(lab: Lab, *, write: bool) -> dict[str, Sheet]:
+    """Arm → sheet for the lab's controls and its patch.
+
+    ``wrong-class`` is left out when no patch of another class is at hand.
+    """
+    arms = [*lab.config.sheet.controls, lab.patch_arm]
+    if "wrong-class" in arms and _wrong_patch(lab) is None:
+        arms.remove("wrong-class")
+    return {arm: make_arm_sheet(lab, arm, None, write=write).sheet for arm in arms}
+
+
+def write_target(lab: Lab, out: Path) -> Path:
+    """Write the target's artwork at true size; the PDF's path."""
+    target = lab.config.target
+    path = out / f"target-{target.label}-{target.width_mm:g}mm.pdf"
+    write_bytes(path, artwork_pdf(target_artwork(lab), target.width_mm))
+    return path
+
+
+def _make(lab: Lab, arm: str, printed: Printed, sign: Artwork, folder: Path, *, write: bool) -> MadeSheet:
+    order = SheetOrder(
+        arm=arm,
+        label=sign.label,
+        outline=sign.outline,
+        aspect=sign.aspect,
+        geometry=printed.geometry,
+        paper=lab.config.sheet.paper,
+        first_tag_id=0,
+        seed=lab.config.lab.seed,
+        texture_sha256=None if printed.texture is None else sha256_bytes(texture_png(printed.texture)),
+        patch=printed.patch,
+    )
+    present = read_sheets(folder) if folder.is_dir() else []
+    sheet = _same(order, present) or lay_out(_with_free_ids(order, present))
+    if write:
+        write_sheet(folder, sheet, printed.texture, sign)
+    return MadeSheet(sheet, folder / sheet.pdf, folder / f"{sheet.id}.json")
+
+
+def _same(order: SheetOrder, present: list[Sheet]) -> Sheet | None:
+    """The sheet in the folder that this order would give again, whatever its tag ids."""
+    for sheet in present:
+        again = lay_out(replace(order, first_tag_id=sheet.tags[0].id))
+        if again == sheet:
+            return sheet
+    return None
+
+
+def _with_free_ids(order: SheetOrder, present: list[Sheet]) -> SheetOrder:
+    """Tag ids that no sheet in the folder has: each frame says by itself which sticker it shows."""
+    highest = max((tag.id for sheet in present for tag in sheet.tags), default=-1)
+    return replace(order, first_tag_id=highest + 1)
+
+
+def _printed(lab: Lab, arm: str) -> Printed:
+    """What the arm prints: a control, or a patch of the lab."""
+    if arm not in ARMS:
+        return _patch(lab, arm)
+    geometry = _geometry(lab)
+    wrong = None
+    if arm == "wrong-class":
+        found = _wrong_patch(lab)
+        wrong = found[1] if found else None
+    texture = control_texture(arm, geometry, target_artwork(lab), seed=lab.config.lab.seed, wrong=wrong)
+    return Printed(texture, geometry, lab.config.train.wrong_class if arm == "wrong-class" else None)
+
+
+def _geometry(lab: Lab) -> PatchGeometry:
+    """The frame of the lab's patch, so that all arms cover the same area; the default one before there is a patch."""
+    path = patch_path(lab, lab.patch_arm)
+    if path.is_file():
+        return _scaled(lab, read_patch(path)[0].geometry)
+    return PatchGeometry.around(lab.config.target.width_mm)
+
+
+def _scaled(lab: Lab, geometry: PatchGeometry) -> PatchGeometry:
+    """The geometry for the lab's target width: a patch is printed larger around a larger sign."""
+    scale = lab.config.target.width_mm / geometry.target_mm
+    values = geometry.model_dump()
+    return PatchGeometry(**{key: value * scale for key, value in values.items()})
+
+
+def _patch(lab: Lab, name: str) -> Printed:
+    document, texture = _read(lab, name)
+    return Printed(texture, _scaled(lab, document.geometry), document.name)
+
+
+def _read(lab: Lab, name: str) -> tuple[PatchDocument, Texture]:
+    """A patch of the lab, or one that dpcam ships."""
+    for folder in (lab.patches, shipped_patches()):
+        if (folder / f"{name}.json").is_file():
+            return read_patch(folder / f"{name}.json")
+    known = sorted(path.stem for folder in (lab.patches, shipped_patches()) for path in folder.glob("*.json"))
+    raise MissingFile(
+        f"there is no arm or patch {name!r}; controls are {', '.join(ARMS)}, patches {', '.join(dict.fromkeys(known))}",
+        hint=f"dpcam train {name}",
+    )
+
+
+def _wrong_patch(lab: Lab) -> tuple[PatchDocument, Texture] | None:
+    """The patch of the wrong class, or None; :class:`BadInput` when it is the target's own class."""
+    name = lab.config.train.wrong_class
+    if name == lab.config.target.label:
+        raise BadInput(f"train.wrong_class is {name!r}, the target's own class", hint="name another class in lab.toml")
+    try:
+        return _read(lab, name)
+    except MissingFile:
+        return None
