@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,9 @@ def test_the_drawing_shows_nothing_else():
 def test_termination_has_its_own_exit_code():
     assert errors.Interrupted("stopped", exit_code=143).exit_code == 143
     assert errors.Interrupted("stopped").exit_code == 130
+
+
+def test_the_documented_codes_are_the_code():
+    text = (Path(__file__).resolve().parent.parent / "docs" / "exit-codes.md").read_text()
+    documented = re.findall(r"^\| `([a-z-]+)` \| (\d+)", text, re.MULTILINE)
+    assert dict(documented) == {kind.code: str(kind.exit_code) for kind in [*KINDS, DpcamError]}
