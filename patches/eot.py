@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from calibration.errors import BadInput
 from patches.draws import Draws, Lights, Prints, Sensors, Views
+from patches.patch import PatchGeometry
 from patches.resample import apply_rows, linear_rows, pixel_rows, shrink
 
 OVERSAMPLING = 2
@@ -34,16 +35,15 @@ SHADOW_SOFTNESS = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a batch has in common: sizes in mm, the target's pictures ``(K, 4, A, A)``, premultiplied linear light.
+    """What a batch has in common: the patch's geometry, the crop's side, and the target's pictures.
 
-    The patch is a square ring from ``inner_mm`` to ``outer_mm`` around a square of ``target_mm`` that holds the target.
+    ``artworks`` ``(K, 4, A, A)`` premultiplied linear light; ``sides_mm`` ``(K,)`` the width of each whole square.
     """
 
-    artworks: Tensor
-    target_mm: float
-    inner_mm: float
-    outer_mm: float
+    geometry: PatchGeometry
     crop_px: int
+    artworks: Tensor
+    sides_mm: Tensor
 
     @property
     def fine_px(self) -> int:
@@ -58,36 +58,29 @@ class Scene:
 
 def make_scene(
     artworks: Sequence[NDArray[np.uint8]],
-    *,
-    target_mm: float,
-    inner_mm: float,
-    outer_mm: float,
+    geometry: PatchGeometry,
     crop_px: int,
     dtype: torch.dtype = torch.float32,
 ) -> Scene:
-    """A scene from the target's pictures, ``(H, W, 4)`` uint8 RGBA each, transparent beyond its outline."""
+    """A scene from the target's pictures, ``(H, W, 4)`` uint8 RGBA, transparent beyond its outline, as wide as it."""
     if not artworks:
         raise BadInput("the target has no picture; training needs at least one")
-    if not 0 < target_mm <= outer_mm or not 0 < inner_mm < outer_mm:
-        raise BadInput(
-            f"a ring needs 0 < inner < outer and a target that fits, "
-            f"got target {target_mm:g}, inner {inner_mm:g}, outer {outer_mm:g} mm"
-        )
+    for artwork in artworks:
+        if artwork.ndim != 3 or artwork.shape[2] != 4 or artwork.dtype != np.uint8 or not artwork.size:
+            raise BadInput(f"artwork is (H, W, 4) uint8 RGBA, got {artwork.shape} {artwork.dtype}")
     layers = [_artwork_layer(artwork, OVERSAMPLING * crop_px, dtype) for artwork in artworks]
-    return Scene(torch.cat(layers), target_mm, inner_mm, outer_mm, crop_px)
+    sides = [geometry.target_mm * max(each.shape[:2]) / each.shape[1] for each in artworks]
+    return Scene(geometry, crop_px, torch.cat(layers), torch.tensor(sides, dtype=dtype))
 
 
-def _artwork_layer(artwork: NDArray[np.uint8], largest_px: int, dtype: torch.dtype) -> Tensor:
-    """``(H, W, 4)`` uint8 → ``(1, 4, A, A)``, put in a square, averaged in linear premultiplied light."""
-    if artwork.ndim != 3 or artwork.shape[2] != 4 or artwork.dtype != np.uint8:
-        raise BadInput(f"artwork is (H, W, 4) uint8 RGBA, got {artwork.shape} {artwork.dtype}")
+def _artwork_layer(artwork: NDArray[np.uint8], size: int, dtype: torch.dtype) -> Tensor:
+    """``(H, W, 4)`` uint8 → ``(1, 4, size, size)``, centered in a square, averaged in linear premultiplied light."""
     side = max(artwork.shape[:2])
     square = np.zeros((side, side, 4), np.uint8)
     top, left = (side - artwork.shape[0]) // 2, (side - artwork.shape[1]) // 2
     square[top : top + artwork.shape[0], left : left + artwork.shape[1]] = artwork
     encoded = torch.from_numpy(square).permute(2, 0, 1)[None].to(dtype) / 255
     layer = torch.cat([encoded[:, :3].square() * encoded[:, 3:], encoded[:, 3:]], dim=1)
-    size = min(side, largest_px)
     return shrink(layer, size, size)
 
 
@@ -135,7 +128,7 @@ def boxes(views: Views, outer_mm: float) -> tuple[Tensor, Tensor]:
 
 def look(scene: Scene, views: Views) -> tuple[Tensor, Tensor]:
     """The point of the patch's plane ``(B, N, N, 2)``, mm, at each fine pixel; the crop's sensor pixels ``(B, 2)``."""
-    corner, size = boxes(views, scene.outer_mm)
+    corner, size = boxes(views, scene.geometry.outer_mm)
     count, inside = scene.fine_px, scene.fine_px - 2 * scene.margin_px
     share = (torch.arange(count, dtype=size.dtype, device=size.device) + 0.5 - scene.margin_px) / inside
     x = (corner[:, :1] + size[:, :1] * share)[:, None, :].expand(-1, count, -1)
@@ -149,16 +142,18 @@ def look(scene: Scene, views: Views) -> tuple[Tensor, Tensor]:
 def compose(texture: Tensor | None, scene: Scene, draws: Draws, grid_mm: Tensor) -> Tensor:
     """Linear light ``(B, 3, N, N)`` of patch over target over ground, all looked up at ``grid_mm``."""
     radius = grid_mm.abs().amax(dim=3)[:, None]
-    pixel_mm = scene.outer_mm / (OVERSAMPLING * scene.crop_px)
-    outside = ((radius - scene.outer_mm / 2) / pixel_mm + 0.5).clamp(0, 1)
+    pixel_mm = scene.geometry.outer_mm / (OVERSAMPLING * scene.crop_px)
+    outside = ((radius - scene.geometry.outer_mm / 2) / pixel_mm + 0.5).clamp(0, 1)
     light = _behind(draws.grounds, outside)
     target = _target(scene, draws, grid_mm)
     light = target[:, :3] + (1 - target[:, 3:]) * light
     if texture is None:
         return light
-    ring = ((radius - scene.inner_mm / 2) / pixel_mm + 0.5).clamp(0, 1) * (1 - outside)
+    ring = ((radius - scene.geometry.inner_mm / 2) / pixel_mm + 0.5).clamp(0, 1) * (1 - outside)
     printed = printed_light(texture, draws.prints)
-    patch = functional.grid_sample(printed, grid_mm * (2 / scene.outer_mm), padding_mode="border", align_corners=False)
+    patch = functional.grid_sample(
+        printed, grid_mm * (2 / scene.geometry.outer_mm), padding_mode="border", align_corners=False
+    )
     return light + ring * (patch - light)
 
 
@@ -174,9 +169,8 @@ def _target(scene: Scene, draws: Draws, grid_mm: Tensor) -> Tensor:
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).reshape(-1, 1, 2, 2)
     placed = (grid_mm - draws.prints.place_mm[:, None, None]) @ turn
     chosen = (draws.artwork * len(scene.artworks)).long()
-    return functional.grid_sample(
-        scene.artworks[chosen], placed * (2 / scene.target_mm), padding_mode="zeros", align_corners=False
-    )
+    scale = (2 / scene.sides_mm)[chosen][:, None, None, None]
+    return functional.grid_sample(scene.artworks[chosen], placed * scale, padding_mode="zeros", align_corners=False)
 
 
 def printed_light(texture: Tensor, prints: Prints) -> Tensor:
