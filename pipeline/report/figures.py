@@ -1,0 +1,125 @@
+"""The accuracy figure: for each recognizer a panel of dots with whiskers, as SVG that lives inside the page.
+
+Colors are names of the page's own style (``var(--...)``), so that light, dark and print each show their own. Text
+stays text, in the page's fonts. The same rows give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.report.digest import is_patch
+from pipeline.score import Row
+
+STAND_INS = {
+    "#010101": "var(--ink)",
+    "#020202": "var(--muted)",
+    "#030303": "var(--line)",
+    "#040404": "var(--control)",
+    "#050505": "var(--accent)",
+    "#060606": "var(--surface)",
+}
+"""Colors that matplotlib is told, and what the page makes of them."""
+
+INK, MUTED, LINE, CONTROL, ACCENT, SURFACE = STAND_INS
+
+SETTINGS: Any = {
+    "svg.hashsalt": "dpcam",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10.0,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.facecolor": "none",
+}
+NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+WIDTH_IN = 4.0
+LABEL_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A recognizer's accuracy by arm: the SVG and the same in words."""
+
+    recognizer: str
+    svg: str
+    words: str
+
+
+def panel(recognizer: str, rows: Sequence[Row], key: str) -> Panel:
+    """Draw ``rows`` (one per arm, top to bottom); ``key`` makes the SVG's ids unique on the page."""
+    return Panel(recognizer, _inline(_draw(rows), key), "; ".join(_words(row) for row in rows))
+
+
+def _draw(rows: Sequence[Row]) -> str:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(SETTINGS), warnings.catch_warnings():
+        # The browser finds a font for every script; only the layout here is measured with matplotlib's own.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        height_in = 0.5 + 0.26 * max(len(rows), 1)
+        figure = Figure(figsize=(WIDTH_IN, height_in))
+        figure.patch.set_visible(False)
+        axes = figure.add_axes((0.31, 0.36 / height_in, 0.62, 1 - 0.42 / height_in))
+        _frame(axes, rows)
+        for y, row in enumerate(rows):
+            _mark(axes, y, row)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata=NO_METADATA)
+    return text.getvalue()
+
+
+def _frame(axes: Any, rows: Sequence[Row]) -> None:
+    axes.set_xlim(-2, 102)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
+    axes.set_yticks(range(len(rows)), [_label(row.arm) for row in rows])
+    axes.tick_params(length=0, pad=5)
+    axes.grid(axis="x", color=LINE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    for row in rows:
+        if row.arm == "bare" and row.rate is not None:
+            axes.axvline(100 * row.rate, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)), zorder=1)
+
+
+def _mark(axes: Any, y: int, row: Row) -> None:
+    if row.rate is None or row.low is None or row.high is None:
+        axes.text(0, y, "no score", color=MUTED, va="center", style="italic")
+        return
+    color = ACCENT if is_patch(row.arm) else CONTROL
+    axes.plot([100 * row.low, 100 * row.high], [y, y], color=color, linewidth=2, solid_capstyle="butt", zorder=2)
+    face = color if is_patch(row.arm) else SURFACE
+    axes.plot([100 * row.rate], [y], "o", markersize=6, color=color, markerfacecolor=face, markeredgewidth=1.6)
+
+
+def _label(arm: str) -> str:
+    shown = "".join(letter if letter.isprintable() else "�" for letter in arm)
+    return shown if len(shown) <= LABEL_CHARACTERS else shown[: LABEL_CHARACTERS - 1] + "…"
+
+
+def _words(row: Row) -> str:
+    if row.rate is None or row.low is None or row.high is None:
+        return f"{row.arm} no score"
+    return f"{row.arm} {100 * row.rate:.1f} % ({100 * row.low:.1f} to {100 * row.high:.1f})"
+
+
+def _inline(svg: str, key: str) -> str:
+    """A document → an element of an HTML page: no prologue, no namespaces, ids of its own, the page's colors."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
+    svg = re.sub(r"<defs>\s*<style.*?</defs>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{key}-", svg)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    for stand_in, name in STAND_INS.items():
+        svg = svg.replace(stand_in, name)
+    return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1).strip()
