@@ -25,7 +25,7 @@ from capture.stop import StopFlag
 
 @dataclass(frozen=True, slots=True)
 class CaptureOrder:
-    """What to capture. ``sheets``: the JSON files of the sheets that may be seen; ``lab_file`` is kept with the session.
+    """What to capture. ``sheets``: JSON files of the sheets that may be seen; ``lab_file`` is kept with the session.
 
     Without ``plan`` the camera's pictures are taken as they come, ``frames`` of them (all, when it comes to an end).
     """
@@ -138,7 +138,9 @@ def _gate(sheets: list[Sheet], model: CameraModel | None) -> Gate:
         wanted = by_id.get(shot.sheet) if shot else None
         found = localize(frame.pixels, sheets, model, wanted)
         if wanted and found.found and found.sheet != wanted:
-            return Verdict(False, f"the picture shows the sheet {found.sheet.id if found.sheet else '?'}, not {wanted.id}")
+            return Verdict(
+                False, f"the picture shows the sheet {found.sheet.id if found.sheet else '?'}, not {wanted.id}"
+            )
         return judge(frame.pixels, found, Limits())
 
     return gate

@@ -85,10 +85,10 @@ class SheetSection(Document):
 class PlanSection(Document):
     """Conditions are all combinations of these; each is taken ``repeats`` times with each arm."""
 
-    distances_mm: list[float] = Field(default_factory=lambda: [700.0, 1200.0, 1800.0], min_length=1)
-    yaws_deg: list[float] = Field(default_factory=lambda: [-40.0, 0.0, 40.0], min_length=1)
+    distances_mm: list[float] = Field(default_factory=lambda: [900.0, 1600.0, 2300.0], min_length=1)
+    yaws_deg: list[float] = Field(default_factory=lambda: [-50.0, 0.0, 50.0], min_length=1)
     pitches_deg: list[float] = Field(default_factory=lambda: [0.0], min_length=1)
-    lights: list[str] = Field(default_factory=lambda: ["day"], min_length=1)
+    lights: list[str] = Field(default_factory=lambda: ["day", "dim"], min_length=1)
     repeats: int = Field(default=1, ge=1, le=1000)
 
 

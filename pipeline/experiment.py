@@ -13,8 +13,10 @@ from pipeline.capturing import capture
 from pipeline.lab import Lab
 from pipeline.localizing import localize_session, summarize_errors
 from pipeline.score import Row
+from pipeline.sheets import patch_path
 from pipeline.statistics import Judgement
-from pipeline.steps import capture_order, make_lab_plan, patch_path, report_session, train_patch_of
+from pipeline.steps import capture_order, make_lab_plan, report_session
+from pipeline.training import train_patch_of
 
 Say = Callable[[str], None]
 Bar = Callable[[float, str], None]
@@ -51,7 +53,10 @@ class Experiment:
         say(f"plan: {len(made.plan.shots)} shots of {len(made.plan.arms)} arms")
         order = capture_order(self.lab)
         captured = capture(
-            order, ask=ask, stop=stop, progress=lambda step: progress(step.done / (step.total or 1), f"shot {step.done}")
+            order,
+            ask=ask,
+            stop=stop,
+            progress=lambda step: progress(step.done / (step.total or 1), f"shot {step.done}"),
         )
         if captured.interrupted:
             return self._stopped(patches, captured.interrupted, started)
@@ -80,7 +85,7 @@ class Experiment:
             path = patch_path(self.lab, label)
             if (self.retrain or not path.is_file()) and not stop():
                 say(f"training a patch for {label}")
-                path = train_patch_of(self.lab, label, progress=lambda share, text: progress(share, text), stop=stop)
+                path = train_patch_of(self.lab, label, progress=progress, stop=stop).path
             paths.append(path)
         return tuple(paths)
 

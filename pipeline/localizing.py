@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
 from calibration.camera import CameraModel
 from calibration.errors import BadConfig, BadImage
 from calibration.files import Document, parse_document, read_bytes, read_document, read_json, write_text
+from calibration.geometry import Array
 from calibration.sheet import Sheet
 from capture.localize import Localization, localize
 from capture.picture import decode_picture
@@ -30,11 +32,11 @@ class LocalizedFrame(Document):
     status: str
     reason: str = ""
     sheet: str | None = None
-    tags: list[int] = []
+    tags: list[int] = Field(default_factory=list)
     min_side_px: float | None = None
     residual_px: float | None = None
     frame_corners_px: list[tuple[float, float]] | None = None
-    tag_corners_px: list[list[tuple[float, float]]] = []
+    tag_corners_px: list[list[tuple[float, float]]] = Field(default_factory=list)
     distance_mm: float | None = None
     yaw_deg: float | None = None
     pitch_deg: float | None = None
@@ -121,7 +123,7 @@ def _describe(frame: FrameRecord, found: Localization) -> LocalizedFrame:
     )
 
 
-def _corner_error(frame: FrameRecord, corners: np.ndarray) -> float | None:
+def _corner_error(frame: FrameRecord, corners: Array) -> float | None:
     if frame.truth is None:
         return None
     content = read_json(frame.truth)

@@ -1,9 +1,10 @@
-"""Scoring: every picture decoded once, cropped once, then through every recognizer in batches; every picture counted once."""
+"""Scoring: every picture decoded and cropped once, then through every recognizer in batches; counted exactly once."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
@@ -123,9 +124,8 @@ def _answers(
     runner: Runner, samples: Sequence[Sample], crops: Sequence[Pixels | tuple[Status, str]]
 ) -> Iterator[Answer]:
     truths = [_truth(sample, runner) for sample in samples]
-    usable = [i for i, crop in enumerate(crops) if not isinstance(crop, tuple) and truths[i] != UNKNOWN]
-    scores = _probabilities(runner, [crops[i] for i in usable])  # type: ignore[misc]
-    by_index = dict(zip(usable, scores, strict=True))
+    usable = {i: crop for i, crop in enumerate(crops) if not isinstance(crop, tuple) and truths[i] != UNKNOWN}
+    by_index = dict(zip(usable, _probabilities(runner, list(usable.values())), strict=True))
     for i, sample in enumerate(samples):
         yield _answer(runner, sample, crops[i], truths[i], by_index.get(i))
 
@@ -148,31 +148,21 @@ def _answer(
     scores: NDArray[np.float32] | str | None,
 ) -> Answer:
     contract = runner.contract
-    about = {
-        "sample": sample.name,
-        "arm": sample.arm,
-        "cell": sample.cell,
-        "model": contract.name,
-        "held_out": contract.held_out,
-    }
+    unknown = Answer(
+        sample.name, sample.arm, sample.cell, contract.name, contract.held_out, "failed", truth=sample.truth
+    )
     if isinstance(crop, tuple):
-        return Answer(**about, status=crop[0], reason=crop[1], truth=sample.truth)
+        return replace(unknown, status=crop[0], reason=crop[1])
     if truth == UNKNOWN:
         reason = f"{sample.truth!r} is none of the {len(contract.labels)} labels of {contract.name}"
-        return Answer(**about, status="not-applicable", reason=reason, truth=sample.truth)
+        return replace(unknown, status="not-applicable", reason=reason)
     if scores is None or isinstance(scores, str):
-        return Answer(**about, status="failed", reason=scores or "not scored", truth=truth)
+        return replace(unknown, reason=scores or "not scored", truth=truth)
     best = int(scores.argmax())
     predicted = contract.labels[best]
     correct = None if truth is None else predicted == truth
-    return Answer(
-        **about,
-        status="scored",
-        truth=truth,
-        predicted=predicted,
-        probability=float(scores[best]),
-        correct=correct,
-    )
+    probability = float(scores[best])
+    return replace(unknown, status="scored", truth=truth, predicted=predicted, probability=probability, correct=correct)
 
 
 def _probabilities(runner: Runner, crops: list[Pixels]) -> list[NDArray[np.float32] | str]:
@@ -196,9 +186,7 @@ def softmax(logits: NDArray[np.float32], output: str) -> NDArray[np.float32]:
 
 
 def _row(arm: str, model: str, held_out: bool, group: Sequence[Answer]) -> Row:
-    count = {
-        status: sum(a.status == status for a in group) for status in ("scored", "missed", "not-applicable", "failed")
-    }
+    count = Counter(answer.status for answer in group)
     judged = [a.correct for a in group if a.correct is not None]
     rate = wilson(sum(judged), len(judged))
     return Row(

@@ -12,7 +12,7 @@ from calibration.errors import DpcamError, Interrupted, NotReady
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
 from pipeline.cli.context import ask, enter_lab
 from pipeline.cli.output import note, progress_bar
-from pipeline.cli.sessions import score_table, verdict_errors, verdict_lines
+from pipeline.cli.sessions import count_lines, score_table, verdict_errors, verdict_lines
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
@@ -146,5 +146,5 @@ def _experiment_result(outcome: Outcome, errors: list[DpcamError]) -> Result:
         "seconds": outcome.seconds,
     }
     report = [f"report: {outcome.report}"] if outcome.report else []
-    lines = [*verdict_lines(outcome.judgement), *report] if outcome.rows else []
+    lines = [*count_lines(outcome.rows), *verdict_lines(outcome.judgement), *report] if outcome.rows else []
     return Result(data=data, tables=[score_table(outcome.rows)], lines=lines, errors=errors)

@@ -9,6 +9,7 @@ import typer
 
 from calibration.errors import BadInput, BadUsage, LimitNotMet
 from pipeline.cli.command import DryRunOption, LabOption, command, new_group
+from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
 from pipeline.result import Result, Table
 
@@ -28,11 +29,10 @@ def check(
     provider: Annotated[Literal["cpu", "cuda"], typer.Option(help="Execution provider, enforced.")] = "cpu",
 ) -> Result:
     """Run the self-tests of all recognizers of the bench (the zoo's and the lab's)."""
-    from pipeline.lab import bench_recognizers
     from pipeline.recognizers import check_recognizer, load_recognizers, require_provider
 
     require_provider(provider)
-    recognizers = load_recognizers(folder) if folder else bench_recognizers(lab)
+    recognizers = load_recognizers(folder) if folder else enter_lab(lab, required=False).recognizers()
     outcomes = [(each, check_recognizer(each, provider)) for each in recognizers]
     listed = [
         {
@@ -61,7 +61,9 @@ def check(
 @command(group, "add")
 def add(
     file: Annotated[Path, typer.Argument(help="The model, an ONNX file.", metavar="FILE.onnx")],
-    labels: Annotated[Path | None, typer.Option(help="Text file, one label a line, in the order of the scores.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Text file, one label a line, in the order of the scores.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name on the bench; the file's name by default.")] = None,
     mean: Annotated[str, typer.Option(help="Mean per channel, in units of --range: one number or three.")] = "0",
     std: Annotated[str, typer.Option(help="Standard deviation per channel: one number or three.")] = "1",

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from pipeline.result import Result, Table, envelope
 
+LOG_COLUMNS = 140
+
 
 def print_result(command: Sequence[str], result: Result, *, as_json: bool) -> None:
     """Print the answer: one JSON object, or lines and tables for people; errors go to stderr as one line each."""
@@ -46,11 +48,13 @@ def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
 def _print_for_people(result: Result) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    # A pipe or a log has no width of its own; a table cut to 80 columns would lose its heads.
+    width = None if sys.stdout.isatty() else LOG_COLUMNS
+    console = Console(highlight=False, markup=False, width=width)
     for table in result.tables:
         console.print(_rich_table(table))
     for line in result.lines:
-        console.print(line)
+        console.print(line, soft_wrap=True)
 
 
 def _rich_table(table: Table) -> object:

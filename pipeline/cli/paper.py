@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    label: Annotated[str | None, typer.Argument(help="The class; the lab's target by default.", metavar="LABEL")] = None,
+    label: Annotated[
+        str | None, typer.Argument(help="The class; the lab's target by default.", metavar="LABEL")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
     surrogate: Annotated[
         list[str] | None, typer.Option("--surrogate", help="Train on this recognizer; repeat for several.")
@@ -69,7 +71,9 @@ def train(
     if trained.interrupted:
         errors = [
             Interrupted(
-                f"training stopped after {trained.steps} steps", exit_code=trained.interrupted, hint="run again to resume"
+                f"training stopped after {trained.steps} steps",
+                exit_code=trained.interrupted,
+                hint="run again to resume",
             )
         ]
     heads = ("recognizer", "role", "blank frame", "patch")
@@ -78,7 +82,9 @@ def train(
 
 
 def print_patch(
-    label: Annotated[str | None, typer.Argument(help="The class; the lab's target by default.", metavar="LABEL")] = None,
+    label: Annotated[
+        str | None, typer.Argument(help="The class; the lab's target by default.", metavar="LABEL")
+    ] = None,
     paper: PaperOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder; the lab's sheets/ by default.")] = None,
     lab: LabOption = Path(),
@@ -112,7 +118,9 @@ def make(
 
 @command(group, "target")
 def target(
-    label: Annotated[str | None, typer.Argument(help="The class; the lab's target by default.", metavar="LABEL")] = None,
+    label: Annotated[
+        str | None, typer.Argument(help="The class; the lab's target by default.", metavar="LABEL")
+    ] = None,
     width_mm: Annotated[float | None, typer.Option("--width-mm", help="Width of the target, mm.", min=1)] = None,
     out: Annotated[Path, typer.Option(help="Folder to write the PDF to.")] = Path(),
     lab: LabOption = Path(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -51,7 +52,9 @@ def plan(lab: LabOption = Path(), seed: SeedOption = None, dry_run: DryRunOption
         "sheets": sorted({shot.sheet for shot in made.plan.shots}),
     }
     verb = "would write" if dry_run else "wrote"
-    return Result(data=data, lines=[f"{verb} {made.path}: {len(made.plan.shots)} shots, arms {', '.join(made.plan.arms)}"])
+    return Result(
+        data=data, lines=[f"{verb} {made.path}: {len(made.plan.shots)} shots, arms {', '.join(made.plan.arms)}"]
+    )
 
 
 def capture(
@@ -86,8 +89,8 @@ def capture(
     )
     if dry_run:
         what = f"the plan {order.plan}" if order.plan else f"{frames or 'all'} frames"
-        data = {"camera": order.uri, "plan": str(order.plan) if order.plan else None, "sessions": str(order.sessions)}
-        return Result(data=data, lines=[f"would capture {what} with {order.uri} into {order.sessions}"])
+        would = {"camera": order.uri, "plan": str(order.plan) if order.plan else None, "sessions": str(order.sessions)}
+        return Result(data=would, lines=[f"would capture {what} with {order.uri} into {order.sessions}"])
     if order.resume and not resume:
         note(f"resuming {order.resume}")
     with stop_flag() as stop, progress_bar("capturing") as bar:
@@ -204,7 +207,7 @@ def report(
             "bytes": done.size,
         },
         tables=[score_table(done.scores.rows)],
-        lines=[*verdict_lines(done.judgement), str(done.path)],
+        lines=[*count_lines(done.scores.rows), *verdict_lines(done.judgement), str(done.path)],
         errors=verdict_errors(done.judgement),
     )
 
@@ -251,7 +254,9 @@ def check(session: SessionArgument) -> Result:
         "sealed": found.sealed,
         "complete": found.complete,
     }
-    lines = [f"{found.frames} frames, {found.skipped} skipped, {len(found.pending)} shots pending, {_state(found.sealed)}"]
+    lines = [
+        f"{found.frames} frames, {found.skipped} skipped, {len(found.pending)} shots pending, {_state(found.sealed)}"
+    ]
     lines += [f"orphan, not journaled: {name}" for name in found.orphans]
     errors = [_incomplete(f"missing: {name}", name) for name in found.missing]
     errors += [_incomplete(f"other bytes than were recorded: {name}", name) for name in found.tampered]
@@ -259,22 +264,27 @@ def check(session: SessionArgument) -> Result:
     return Result(data=data, lines=lines, errors=errors)
 
 
-def score_table(rows: tuple[Row, ...]) -> Table:
-    """Rows of scores for a terminal."""
+def score_table(rows: Sequence[Row]) -> Table:
+    """Recognizers down, arms across: the share of right answers with its 95 % interval, in percent."""
+    arms = list(dict.fromkeys(row.arm for row in rows))
+    by_place = {(row.model, row.arm): row for row in rows}
+    models = sorted({(row.held_out, row.model) for row in rows})
     cells = tuple(
-        (
-            row.arm,
-            row.model,
-            "held out" if row.held_out else "",
-            str(row.n),
-            *(str(count) for count in (row.scored, row.missed, row.not_applicable, row.failed)),
-            _percent(row.rate),
-            f"{_percent(row.low)} to {_percent(row.high)}" if row.rate is not None else "",
-        )
-        for row in rows
+        (f"{model}\n{'held out' if held_out else ''}", *(_cell(by_place.get((model, arm))) for arm in arms))
+        for held_out, model in models
     )
-    heads = ("arm", "recognizer", "role", "n", "scored", "missed", "n/a", "failed", "right", "95 % interval")
-    return Table("Scores", heads, cells)
+    return Table("Right answers, %, with 95 % interval", ("recognizer", *arms), cells)
+
+
+def count_lines(rows: Sequence[Row]) -> list[str]:
+    """How many shots the rates stand on, and what is not in them, with its denominator."""
+    counts = sorted({row.scored for row in rows})
+    shots = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
+    lines = [f"each rate over {shots} scored pictures"]
+    for name, key in (("missed", "missed"), ("not applicable", "not_applicable"), ("failed", "failed")):
+        found = [f"{getattr(row, key)} of {row.n} ({row.arm}, {row.model})" for row in rows if getattr(row, key)]
+        lines += [f"{name}: {', '.join(found[:6])}{' ...' if len(found) > 6 else ''}"] if found else []
+    return lines
 
 
 def verdict_lines(judgement: Judgement | None) -> list[str]:
@@ -298,16 +308,20 @@ def _score_result(scores: Scores) -> Result:
     }
     reasons = sorted({answer.reason for answer in scores.answers if answer.status == "failed"})
     errors = [_incomplete(f"{failed} answers failed: {reasons[0]}", reasons[0])] if failed else []
-    return Result(data=data, tables=[score_table(scores.rows)], lines=[f"{scores.files} pictures"], errors=errors)
+    return Result(
+        data=data,
+        tables=[score_table(scores.rows)],
+        lines=[f"{scores.files} pictures", *count_lines(scores.rows)],
+        errors=errors,
+    )
 
 
-def _show(step: Progress, bar: object) -> None:
+def _show(step: Progress, bar: Callable[[float, str], None]) -> None:
     if step.kind != "frame" and step.shot is not None:
         note(f"{step.kind} shot {step.shot.index} ({step.shot.arm}): {step.reason}")
     elif step.kind != "frame":
         note(f"{step.kind}: {step.reason}")
-    if callable(bar):
-        bar(step.done / step.total if step.total else 0.0, str(step.done))
+    bar(step.done / step.total if step.total else 0.0, str(step.done))
 
 
 def _names(models: list[str] | None) -> list[str] | None:
@@ -322,5 +336,7 @@ def _state(sealed: bool) -> str:
     return "complete" if sealed else "unfinished"
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f} %"
+def _cell(row: Row | None) -> str:
+    if row is None or row.rate is None or row.low is None or row.high is None:
+        return "–"
+    return f"{100 * row.rate:.1f}\n{100 * row.low:.0f}–{100 * row.high:.0f}"
