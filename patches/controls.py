@@ -51,7 +51,7 @@ def label_texture(geometry: PatchGeometry, artwork: Artwork) -> Texture:
     """White, with the class's own sign in small, as often as it fits along each side of the frame."""
     size = geometry.texels
     side = max(round((geometry.outer_mm - geometry.inner_mm) / 2 / geometry.texel_mm), 2)
-    small = _on_white(cv2.resize(render(artwork, 8 * side), (side, side), interpolation=cv2.INTER_AREA))
+    small = _fitting(artwork, side)
     texture = np.full((size, size, 3), 255, np.uint8)
     for start in np.linspace(0, size - side, size // side).round().astype(int):
         for top, left in ((0, start), (size - side, start), (start, 0), (start, size - side)):
@@ -59,9 +59,15 @@ def label_texture(geometry: PatchGeometry, artwork: Artwork) -> Texture:
     return texture
 
 
-def _on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _fitting(artwork: Artwork, side: int) -> Texture:
+    """The sign on a white square of ``side`` texels, undistorted."""
+    width = max(round(side / max(artwork.aspect, 1)), 1)
+    rgba = render(artwork, width, 8)[:side]
     alpha = rgba[..., 3:].astype(np.float32) / 255
-    return np.asarray(rgba[..., :3] * alpha + 255 * (1 - alpha), dtype=np.uint8)
+    top, left = (side - len(rgba)) // 2, (side - width) // 2
+    square = np.full((side, side, 3), 255, np.uint8)
+    square[top : top + len(rgba), left : left + width] = (rgba[..., :3] * alpha + 255 * (1 - alpha)).round()
+    return square
 
 
 def _fitted(texture: Texture | None, size: int) -> Texture:
