@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +10,13 @@ import numpy as np
 from calibration.errors import BadConfig, BadInput
 from calibration.files import sha256_bytes
 from calibration.geometry import Array, Box, centered_box
-from calibration.sheet import PAPERS_MM, TAG_COUNT, Sheet, Swatch, Tag, Target
+from calibration.sheet import PAPERS_MM, TAG_COUNT, Outline, Sheet, Swatch, Tag, Target
 from patches.patch import PatchGeometry
 
 MARGIN_MM = 6.0
 """What ordinary printers leave white."""
 
-CLEARANCE_MM = 4.0
+CLEARANCE_MM = 8.0
 """No tag comes nearer to the frame than this, so that the recognizer's crop holds none, with some jitter."""
 
 TAG_MM = (18.0, 60.0)
@@ -38,11 +39,11 @@ STRIP_COLUMNS = 7
 
 @dataclass(frozen=True, slots=True)
 class SheetOrder:
-    """What a sheet is to hold. ``aspect`` is the target's height over its width; ``texture_sha256`` of what is printed."""
+    """What a sheet is to hold. ``aspect``: height over width of the target; ``texture_sha256``: of what is printed."""
 
     arm: str
     label: str
-    outline: str
+    outline: Outline
     aspect: float
     geometry: PatchGeometry
     paper: str
@@ -55,15 +56,11 @@ class SheetOrder:
 def lay_out(order: SheetOrder) -> Sheet:
     """Place everything, the sticker in the middle, four tags around it.
 
-    :class:`BadConfig` when the paper is unknown or too small, :class:`BadInput` when the tag family has no ids left.
+    :class:`BadConfig` when the paper is unknown or too small, or the target too high for its window;
+    :class:`BadInput` when the tag family has no ids left.
     """
     width, height = _paper(order.paper)
-    if order.first_tag_id + TAGS_PER_SHEET > TAG_COUNT:
-        raise BadInput(
-            f"tag ids {order.first_tag_id} to {order.first_tag_id + TAGS_PER_SHEET - 1} are asked for, the family has "
-            f"{TAG_COUNT}",
-            hint="begin another folder of sheets",
-        )
+    _refuse_misfit(order)
     middle = np.array([width / 2, height / 2])
     geometry = order.geometry
     frame = centered_box(middle, geometry.outer_mm, geometry.outer_mm)
@@ -78,7 +75,7 @@ def lay_out(order: SheetOrder) -> Sheet:
         paper=order.paper,
         width_mm=width,
         height_mm=height,
-        target=Target(label=order.label, outline=order.outline, box=target, artwork=target_file(order)),  # type: ignore[arg-type]
+        target=Target(label=order.label, outline=order.outline, box=target, artwork=target_file(order)),
         frame=frame,
         inner=inner,
         window=frame if order.arm == "bare" else inner,
@@ -90,14 +87,34 @@ def lay_out(order: SheetOrder) -> Sheet:
         pdf="draft.pdf",
         seed=order.seed,
     )
-    name = f"{order.arm}-{sha256_bytes(draft.model_dump_json().encode())[:8]}"
+    name = f"{_in_file_name(order.arm)}-{sha256_bytes(draft.model_dump_json().encode())[:8]}"
     texture = f"{name}-texture.png" if order.texture_sha256 else None
     return draft.model_copy(update={"id": name, "pdf": f"{name}.pdf", "texture": texture})
 
 
 def target_file(order: SheetOrder) -> str:
     """File name of the target's own artwork at true size."""
-    return f"target-{order.label}-{order.geometry.target_mm:g}mm.pdf"
+    return f"target-{_in_file_name(order.label)}-{order.geometry.target_mm:g}mm.pdf"
+
+
+def _in_file_name(word: str) -> str:
+    """Labels of users may hold spaces and slashes; file names do not."""
+    return re.sub(r"[^\w.-]+", "-", word).strip("-.") or "unnamed"
+
+
+def _refuse_misfit(order: SheetOrder) -> None:
+    last = order.first_tag_id + TAGS_PER_SHEET - 1
+    if order.first_tag_id < 0 or last >= TAG_COUNT:
+        raise BadInput(
+            f"the tag ids {order.first_tag_id} to {last} are asked for, the family has 0 to {TAG_COUNT - 1}",
+            hint="begin another folder of sheets",
+        )
+    width, window = order.geometry.target_mm, order.geometry.inner_mm
+    if not 0 < width * order.aspect <= window:
+        raise BadConfig(
+            f"a target of {width:g} x {width * order.aspect:g} mm does not fit into a window of {window:g} mm",
+            hint="print it smaller: target.width_mm",
+        )
 
 
 def _paper(paper: str) -> tuple[float, float]:
@@ -107,16 +124,16 @@ def _paper(paper: str) -> tuple[float, float]:
 
 
 def _sizes(order: SheetOrder, width: float, frame: Box) -> tuple[float, float]:
-    """Length of the ruler and side of the tags; a shorter ruler before smaller tags, and refusal below their minimum."""
+    """Length of the ruler and side of the tags: a long ruler if the tags stay large enough, else a short one."""
     band = frame.y_mm - MARGIN_MM - CLEARANCE_MM
     for ruler in RULER_MM:
         side = min(band, (width - 2 * MARGIN_MM - ruler - 4) / 2) / QUIET
         if side >= TAG_MM[0] and frame.x_mm >= MARGIN_MM and band >= BAND_MM:
             return ruler, min(side, TAG_MM[1])
     raise BadConfig(
-        f"{order.paper} ({width:g} mm wide) is too small for a frame of {order.geometry.outer_mm:g} mm with four tags of "
-        f"at least {TAG_MM[0]:g} mm",
-        hint="take larger paper (--paper A3) or a smaller target",
+        f"{order.paper} ({width:g} x {PAPERS_MM[order.paper][1]:g} mm) is too small for a frame of "
+        f"{order.geometry.outer_mm:g} mm with four tags of at least {TAG_MM[0]:g} mm",
+        hint=f"take larger paper (of {', '.join(PAPERS_MM)}) or a smaller target",
     )
 
 

@@ -16,13 +16,14 @@ from calibration.errors import BadImage, BadInput
 from calibration.files import Document, read_bytes, read_document, sha256_bytes, write_bytes, write_document
 
 Texture = NDArray[np.uint8]
+MAX_TARGET_MM = 5000.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class PatchGeometry(Document):
     """A square frame around a target, in mm: the target's width, the frame's inner and outer edge, the texel."""
 
-    target_mm: float = Field(default=120.0, gt=0, le=5000)
+    target_mm: float = Field(default=120.0, gt=0, le=MAX_TARGET_MM)
     inner_mm: float = Field(default=124.0, gt=0, le=10_000)
     outer_mm: float = Field(default=160.0, gt=0, le=10_000)
     texel_mm: float = Field(default=2.0, gt=0, le=1000)
@@ -34,7 +35,9 @@ class PatchGeometry(Document):
                 f"target <= inner < outer is expected, got {self.target_mm:g}, {self.inner_mm:g}, {self.outer_mm:g} mm"
             )
         if self.texels < 2:
-            raise ValueError(f"a frame of {self.outer_mm:g} mm needs more than one texel, got {self.texel_mm:g} mm each")
+            raise ValueError(
+                f"a frame of {self.outer_mm:g} mm needs more than one texel, got {self.texel_mm:g} mm each"
+            )
         return self
 
     @property
@@ -44,7 +47,12 @@ class PatchGeometry(Document):
 
     @classmethod
     def around(cls, target_mm: float) -> PatchGeometry:
-        """The default frame, scaled to a target of that width; 80 texels along its edge."""
+        """The default frame, scaled to a target of that width; 80 texels along its edge.
+
+        :class:`BadInput` when the width is not positive or larger than any target.
+        """
+        if not 0 < target_mm <= MAX_TARGET_MM:
+            raise BadInput(f"a target is more than 0 and at most {MAX_TARGET_MM:g} mm wide, got {target_mm:g} mm")
         default = cls()
         scale = target_mm / default.target_mm
         return cls(
@@ -98,7 +106,10 @@ class PatchDocument(Document):
 
 
 def encode_texture(texture: Texture, geometry: PatchGeometry) -> bytes:
-    """``(n, n, 3)`` uint8 RGB → PNG bytes with alpha 0 in the window."""
+    """``(n, n, 3)`` uint8 RGB → PNG bytes with alpha 0 in the window; :class:`BadInput` when size or type differ."""
+    size = geometry.texels
+    if texture.shape != (size, size, 3) or texture.dtype != np.uint8:
+        raise BadInput(f"a texture of {size}x{size}x3 uint8 is expected, got {texture.shape} {texture.dtype}")
     alpha = np.where(geometry.ring(), 255, 0).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(np.dstack([texture, alpha])).save(stream, format="PNG", optimize=False)
@@ -132,7 +143,7 @@ def read_patch(path: Path) -> tuple[PatchDocument, Texture]:
         raise BadImage(f"{file.name} is not the texture that {path.name} declares: its sha256 differs", where=str(file))
     try:
         pixels = np.array(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.uint8)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadImage(f"{file} cannot be decoded: {error}", where=str(file)) from error
     size = document.geometry.texels
     if pixels.shape != (size, size, 3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -128,17 +129,19 @@ def _draw_words(canvas: Any, sheet: Sheet) -> None:
     words = (
         f"dpcam {sheet.id}",
         f"arm {sheet.arm}, target {sheet.target.label}, {tags}",
-        f"{sheet.paper}: print at 100 %, check the ruler, cut out the window",
+        f"{sheet.paper}: print at 100 %, cut out the window",
     )
     for i, line in enumerate(words):
-        _text(canvas, line, middle, last + 5 + 4 * i, size_mm=2.6)
+        _text(canvas, line, middle, last + 5 + 4 * i, size_mm=2.6, longest_mm=sheet.ruler.width_mm)
 
 
-def _text(canvas: Any, text: str, x_mm: float, y_mm: float, *, size_mm: float) -> None:
-    """Centered text in an embedded font; the axis is turned back, or it would stand on its head."""
+def _text(canvas: Any, text: str, x_mm: float, y_mm: float, *, size_mm: float, longest_mm: float = math.inf) -> None:
+    """Centered text in an embedded font, smaller if it would get too long for the room between the tags."""
     _embed_font()
+    size_mm *= min(1.0, longest_mm / canvas.stringWidth(text, FONT, size_mm))
     canvas.saveState()
     canvas.translate(x_mm, y_mm)
+    # The axis is turned back, or the words would stand on their heads.
     canvas.scale(1, -1)
     canvas.setFillColorRGB(0, 0, 0)
     canvas.setFont(FONT, size_mm)
