@@ -1,0 +1,233 @@
+"""Training: it helps, it is repeatable, it survives being killed, and held-out recognizers only watch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from calibration.contract import Contract
+from calibration.errors import BadInput, Incomplete
+from patches.objective import Weights, objective, out_of_gamut, total_variation
+from patches.patch import PatchGeometry
+from patches.spec import TransformSpec
+from patches.surrogates import Surrogate
+from patches.train import TrainOrder, accuracy, train_patch
+
+torch.set_num_threads(1)
+
+LABELS = ["stop", "yield", "no-entry", "keep-right"]
+
+
+def recognizer(seed: int, name: str = "tiny", labels: list[str] = LABELS) -> Surrogate:
+    """A small random network: it has opinions on every picture, and a patch can change them."""
+    generator = torch.Generator().manual_seed(seed)
+    network = nn.Sequential(
+        nn.Conv2d(3, 12, 5, 2), nn.ReLU(), nn.Conv2d(12, 12, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(300, len(labels))
+    )
+    with torch.no_grad():
+        for weight in network.parameters():
+            scale = 2.0 / weight[0].numel() ** 0.5 if weight.dim() > 1 else 0.0
+            weight.copy_(scale * torch.randn(weight.shape, generator=generator))
+    contract = Contract(
+        name=name, file=f"{name}.onnx", sha256=f"{seed}", input_name="x", height=28, width=28, labels=labels
+    )
+    return Surrogate(contract, network.eval().requires_grad_(False), 0.0)
+
+
+def order(**changes) -> TrainOrder:
+    artwork = np.zeros((32, 32, 4), np.uint8)
+    artwork[4:28, 4:28] = (200, 30, 20, 255)
+    base = TrainOrder(
+        label="no-entry",
+        artworks=[artwork],
+        geometry=PatchGeometry(target_mm=80, inner_mm=84, outer_mm=160, texel_mm=8),
+        steps=20,
+        batch=8,
+        interval=5,
+        validation=16,
+        learning_rate=0.2,
+    )
+    return replace(base, **changes)
+
+
+TWO = [recognizer(1, "one"), recognizer(2, "two")]
+OTHER = recognizer(3, "other")
+
+
+def test_training_makes_the_target_recognized():
+    wanted = order(steps=40, label="yield", learning_rate=0.5)
+    trained = train_patch(wanted, TWO, [OTHER])
+    blank = np.full_like(trained.texture, 255)
+    before, after = (np.mean(accuracy(each, wanted, TWO, seed=77)) for each in (blank, trained.texture))
+    assert after > before + 0.2
+    assert trained.curve[0].step == 0
+    assert [point.step for point in trained.curve][-1] == trained.steps == 40
+    assert trained.best.loss < trained.curve[0].loss
+    assert trained.texture.shape == (20, 20, 3)
+    assert trained.texture.dtype == np.uint8
+
+
+def test_same_seed_same_texture_other_seed_another():
+    first, again, other = (train_patch(order(seed=seed), TWO) for seed in (4, 4, 5))
+    assert np.array_equal(first.texture, again.texture)
+    assert first.curve == again.curve
+    assert not np.array_equal(first.texture, other.texture)
+
+
+def test_held_out_recognizers_give_no_gradient_and_choose_nothing():
+    alone = train_patch(order(), TWO)
+    watched = train_patch(order(), TWO, [OTHER])
+    assert np.array_equal(alone.texture, watched.texture)
+    assert alone.best.held_out_accuracy is None
+    assert watched.best.held_out_accuracy is not None
+    assert watched.best.surrogate_accuracy == alone.best.surrogate_accuracy
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_run_that_died_ends_as_if_undisturbed(tmp_path):
+    def dies(point, steps):
+        if point.step == 10:
+            raise Killed
+
+    undisturbed = train_patch(order(), TWO)
+    with pytest.raises(Killed):
+        train_patch(order(), TWO, checkpoint=tmp_path / "run.pt", progress=dies)
+    seen: list[int] = []
+    resumed = train_patch(
+        order(), TWO, checkpoint=tmp_path / "run.pt", progress=lambda point, steps: seen.append(point.step)
+    )
+    assert seen == [15, 20]
+    assert np.array_equal(resumed.texture, undisturbed.texture)
+    assert resumed.curve == undisturbed.curve
+
+
+KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+from test_patches_train import TWO, order
+from patches.train import train_patch
+def die(point, steps):
+    if point.step == 10:
+        os.kill(os.getpid(), signal.SIGKILL)
+train_patch(order(), TWO, checkpoint=Path(sys.argv[1]), progress=die)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill -9")
+def test_kill_9_costs_at_most_one_interval(tmp_path, request):
+    run = subprocess.run(
+        [sys.executable, "-c", KILLED_RUN, str(tmp_path / "run.pt")],
+        cwd=request.config.rootpath,
+        env={**os.environ, "PYTHONPATH": str(request.config.rootpath)},
+        check=False,
+    )
+    assert run.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+    seen: list[int] = []
+    resumed = train_patch(
+        order(), TWO, checkpoint=tmp_path / "run.pt", progress=lambda point, steps: seen.append(point.step)
+    )
+    assert seen == [15, 20]
+    assert np.array_equal(resumed.texture, train_patch(order(), TWO).texture)
+
+
+def test_a_stop_keeps_what_there_is(tmp_path):
+    asked = iter([False] * 7 + [True] * 9)
+    stopped = train_patch(order(), TWO, checkpoint=tmp_path / "run.pt", stop=lambda: next(asked))
+    assert stopped.steps == 7
+    assert stopped.curve[-1].step == 5
+    resumed = train_patch(order(), TWO, checkpoint=tmp_path / "run.pt")
+    assert resumed.steps == 20
+    assert np.array_equal(resumed.texture, train_patch(order(), TWO).texture)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 9}, {"label": "stop"}, {"spec": TransformSpec(haze=(0, 0.1))}, {"weights": Weights(smoothness=1.0)}],
+)
+def test_a_checkpoint_of_another_run_is_left_aside(tmp_path, change):
+    train_patch(order(steps=5), TWO, checkpoint=tmp_path / "run.pt")
+    found = train_patch(order(steps=5, **change), TWO, checkpoint=tmp_path / "run.pt")
+    assert np.array_equal(found.texture, train_patch(order(steps=5, **change), TWO).texture)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    (tmp_path / "run.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(BadInput, match=r"run\.pt is no checkpoint"):
+        train_patch(order(), TWO, checkpoint=tmp_path / "run.pt")
+
+
+class Breaks(nn.Module):
+    """Gives no numbers any more once it has been asked often enough."""
+
+    def __init__(self, bad: float) -> None:
+        super().__init__()
+        self.bad, self.asked = bad, 0
+
+    def forward(self, x):
+        self.asked += 1
+        return x.mean(dim=(2, 3)) * (self.bad if self.asked > 3 else 1.0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_divergence_stops_with_a_clear_error(bad):
+    contract = OTHER.contract.model_copy(update={"labels": LABELS[:3]})
+    with pytest.raises(
+        Incomplete, match=r"no-entry diverged: the loss is (nan|inf) after \d+ steps at learning rate 0.2"
+    ):
+        train_patch(order(), [Surrogate(contract, Breaks(bad), 0.0)])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": "goat"}, "does not know the class 'goat'"),
+        ({"steps": 0}, "must be positive"),
+        ({"learning_rate": float("nan")}, "must be positive"),
+        ({"artworks": []}, "no picture"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused(change, message):
+    with pytest.raises(BadInput, match=message):
+        train_patch(order(**change), TWO)
+
+
+def test_without_surrogates_there_is_no_training():
+    with pytest.raises(BadInput, match="none was given"):
+        train_patch(order(), [])
+
+
+def test_a_held_out_recognizer_must_know_the_label():
+    with pytest.raises(BadInput, match="stranger does not know"):
+        train_patch(order(), TWO, [recognizer(1, "stranger", ["a", "b"])])
+
+
+def test_accuracy_is_counted_over_the_same_views():
+    texture = np.random.default_rng(1).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    first, again = (accuracy(texture, order(), TWO, seed=5, count=70) for _ in range(2))
+    assert first == again
+    assert all(abs(share * 70 - round(share * 70)) < 1e-9 for share in first)
+    assert len(accuracy(None, order(), [*TWO, OTHER], seed=5, count=70)) == 3
+
+
+def test_the_terms_of_the_objective():
+    flat, checker = torch.full((3, 8, 8), 0.5), torch.from_numpy(np.indices((8, 8)).sum(axis=0) % 2).expand(3, -1, -1)
+    assert total_variation(flat) == 0
+    assert total_variation(checker.float()) == 2
+    assert out_of_gamut(flat) == 0
+    assert out_of_gamut(torch.eye(3)[:, :, None].expand(-1, -1, 3)) > 0
+    pictures, targets = torch.rand(4, 3, 28, 28, generator=torch.Generator().manual_seed(1)), [2, 2]
+    plain = objective(pictures, checker.float(), TWO, targets, Weights(0, 0))
+    assert objective(pictures, checker.float(), TWO, targets, Weights(0.5, 0)) == pytest.approx(plain.item() + 1)
