@@ -245,11 +245,11 @@ def _drawing(root: Any, name: str) -> Any:
         try:
             # Not a path: the renderer resolves references relative to one.
             drawing = SvgRenderer(io.BytesIO()).render(root)
-            bounds = drawing.getBounds()
+            left, low, right, high = drawing.getBounds() or (0.0, 0.0, 0.0, 0.0)
         except Exception as error:  # svglib lets whatever its parsers raise through
             raise BadImage(f"{name} is no SVG that can be drawn: {error}", where=name) from error
-    sizes = (drawing.width, drawing.height, bounds[2] - bounds[0], bounds[3] - bounds[1])
-    if not all(math.isfinite(size) and size >= 0 for size in sizes) or min(sizes[:2]) <= 0 or max(sizes[2:]) <= 0:
+    content = max(right - left, high - low)
+    if not all(math.isfinite(size) and size > 0 for size in (drawing.width, drawing.height, content)):
         raise BadImage(f"{name} is no SVG that can be drawn: it has no size or no content", where=name)
     return drawing
 

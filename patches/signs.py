@@ -78,7 +78,7 @@ GLYPHS = {
     "0": "M0 29 C0 -9 100 -9 100 29 L100 71 C100 109 0 109 0 71 Z",
     "2": "M0 30 C0 -10 100 -10 100 27 C100 43 82 53 64 64 L5 100 L114 100",
     "3": "M-2 15 C14 -9 98 -8 98 23 C98 41 73 47 32 47 M32 47 C77 47 102 56 102 74 C102 109 14 111 -7 85",
-    "5": "M100 0 L16 0 L9 45 C34 32 102 31 102 69 C102 108 16 110 -7 88",
+    "5": "M98 0 L18 0 L11 44 C36 32 102 33 102 68 C102 106 18 112 -7 91",
     "6": "M80 -5 L14 48 C4 57 0 62 0 70 C0 110 100 110 100 70 C100 32 18 34 4 60",
     "7": "M0 0 L104 0 L40 107",
     "8": "M50 0 C-11 0 -11 47 50 47 C111 47 111 0 50 0 Z M50 47 C-20 47 -20 100 50 100 C120 100 120 47 50 47 Z",
@@ -127,7 +127,7 @@ def prohibition(*body: str) -> Sign:
     return Sign("circle", WIDTH, (disc(300, WHITE), disc(290, RED), disc(216, WHITE), *body))
 
 
-DIGITS = Lettering(height=256, width=150, gap=24, weight=40)
+DIGITS = Lettering(height=256, width=150, gap=27, weight=39)
 
 
 def speed_limit(number: int) -> Sign:
@@ -246,11 +246,11 @@ def turn(side: int) -> Sign:
 
 def straight_or(side: int) -> Sign:
     """Ahead, or to one side (+1 right, -1 left)."""
-    x = 300 - side * 62
-    ahead = arrow((x, 528), (x, 72), 58, 92)
-    bend = f"M{x:g} 470 C{x:g} 372 {x + side * 60:g} 352 {x + side * 150:g} 352"
-    head = arrow((x + side * 130, 352), (300 + side * 226, 352), 58, 92)
-    return mandatory(polygon(ahead, WHITE), stroke(bend, 58, WHITE), polygon(head, WHITE))
+    x, shaft, head = 300 - side * 62, 66, 86
+    ahead = arrow((x, 528), (x, 72), shaft, head)
+    bend = f"M{x:g} 478 C{x:g} 380 {x + side * 60:g} 360 {x + side * 150:g} 360"
+    aside = arrow((x + side * 130, 360), (300 + side * 216, 360), shaft, head)
+    return mandatory(polygon(ahead, WHITE), stroke(bend, shaft, WHITE), polygon(aside, WHITE))
 
 
 def roundabout() -> Sign:
@@ -261,9 +261,9 @@ def roundabout() -> Sign:
             angle = math.radians(angle_deg)
             return 300 + radius * math.cos(angle), 300 - radius * math.sin(angle)
 
-        (x0, y0), (x1, y1) = at(start_deg, 188), at(start_deg + 66, 188)
-        yield stroke(f"M{x0:.1f} {y0:.1f} A188 188 0 0 0 {x1:.1f} {y1:.1f}", 50, WHITE)
-        yield polygon([at(start_deg + 58, 188 + 78), at(start_deg + 99, 196), at(start_deg + 58, 188 - 78)], WHITE)
+        (x0, y0), (x1, y1) = at(start_deg, 175), at(start_deg + 60, 175)
+        yield stroke(f"M{x0:.1f} {y0:.1f} A175 175 0 0 0 {x1:.1f} {y1:.1f}", 44, WHITE)
+        yield polygon([at(start_deg + 52, 247), at(start_deg + 92, 181), at(start_deg + 52, 103)], WHITE)
 
     return mandatory(*(part for start in (-20, 100, 220) for part in chaser(start)))
 
