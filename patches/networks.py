@@ -242,9 +242,16 @@ class Encoder(nn.Module):
 class CompactTransformer(nn.Module):
     """Convolutional tokenizer, transformer encoder, attention-weighted pooling of the tokens."""
 
-    def __init__(self, n_labels: int, dim: int = 96, depth: int = 3, heads: int = 4, tokens: int = 144) -> None:
+    def __init__(self, n_labels: int, dim: int = 112, depth: int = 3, heads: int = 4, tokens: int = 36) -> None:
         super().__init__()
-        self.tokenize = nn.Sequential(conv_bn(3, 32), nn.MaxPool2d(2), conv_bn(32, dim), nn.MaxPool2d(2))
+        self.tokenize = nn.Sequential(
+            conv_bn(3, 32),
+            nn.MaxPool2d(2),
+            conv_bn(32, 64),
+            nn.MaxPool2d(2),
+            conv_bn(64, dim),
+            nn.MaxPool2d(2),
+        )
         self.position = nn.Parameter(torch.zeros(1, tokens, dim))
         nn.init.trunc_normal_(self.position, std=0.02)
         self.encode = nn.Sequential(*(Encoder(dim, heads, 2) for _ in range(depth)), nn.LayerNorm(dim))
@@ -259,7 +266,7 @@ class CompactTransformer(nn.Module):
 
 
 def cct(n_labels: int) -> nn.Module:
-    """Compact convolutional transformer, 144 tokens."""
+    """Compact convolutional transformer, 36 tokens."""
     return CompactTransformer(n_labels)
 
 
@@ -283,6 +290,6 @@ ARCHITECTURES: dict[str, Architecture] = {
         Architecture("mobilenetv2", "mobilenetv2", mobilenetv2, 48, 16, 5e-3),
         Architecture("shufflenetv2", "shufflenetv2", shufflenetv2, 48, 16, 5e-3),
         Architecture("densenet", "densenet", densenet, 48, 14, 5e-3),
-        Architecture("cct", "cct", cct, 48, 20, 1.5e-3),
+        Architecture("cct", "cct", cct, 48, 24, 2e-3),
     )
 }
