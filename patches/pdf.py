@@ -31,8 +31,11 @@ def sheet_pdf(sheet: Sheet, texture: Texture | None) -> bytes:
     from reportlab.lib.units import mm
     from reportlab.pdfgen.canvas import Canvas
 
+    _embed_font()
     stream = io.BytesIO()
-    canvas = Canvas(stream, pagesize=(sheet.width_mm * mm, sheet.height_mm * mm), invariant=1, pageCompression=1)
+    page = (sheet.width_mm * mm, sheet.height_mm * mm)
+    # Without a first font of ours, each page would begin with one that is not embedded.
+    canvas = Canvas(stream, pagesize=page, invariant=1, pageCompression=1, initialFontName=FONT)
     canvas.setTitle(f"dpcam sheet {sheet.id}")
     canvas.setViewerPreference("PrintScaling", "None")
     # From here on mm, origin top-left, y down, as on the sheet.
@@ -137,7 +140,6 @@ def _draw_words(canvas: Any, sheet: Sheet) -> None:
 
 def _text(canvas: Any, text: str, x_mm: float, y_mm: float, *, size_mm: float, longest_mm: float = math.inf) -> None:
     """Centered text in an embedded font, smaller if it would get too long for the room between the tags."""
-    _embed_font()
     size_mm *= min(1.0, longest_mm / canvas.stringWidth(text, FONT, size_mm))
     canvas.saveState()
     canvas.translate(x_mm, y_mm)
