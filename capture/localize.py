@@ -95,7 +95,7 @@ def _judge(
 
 
 def _once_only(tags: Sequence[TagSighting]) -> dict[int, Array]:
-    """Corners by id, without ids that were seen twice: one of the two is a ghost or a copy, and we cannot tell which."""
+    """Corners by id, without ids that were seen twice: one of the two is a ghost or a copy, nobody knows which."""
     count = Counter(tag.id for tag in tags)
     return {tag.id: tag.corners for tag in tags if count[tag.id] == 1}
 

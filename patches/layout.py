@@ -75,7 +75,7 @@ def lay_out(order: SheetOrder) -> Sheet:
         paper=order.paper,
         width_mm=width,
         height_mm=height,
-        target=Target(label=order.label, outline=order.outline, box=target, artwork=target_file(order)),
+        target=Target(label=order.label, outline=order.outline, box=target, artwork=target_file(order.label, order.geometry.target_mm)),
         frame=frame,
         inner=inner,
         window=frame if order.arm == "bare" else inner,
@@ -92,9 +92,9 @@ def lay_out(order: SheetOrder) -> Sheet:
     return draft.model_copy(update={"id": name, "pdf": f"{name}.pdf", "texture": texture})
 
 
-def target_file(order: SheetOrder) -> str:
+def target_file(label: str, width_mm: float) -> str:
     """File name of the target's own artwork at true size."""
-    return f"target-{_in_file_name(order.label)}-{order.geometry.target_mm:g}mm.pdf"
+    return f"target-{_in_file_name(label)}-{width_mm:g}mm.pdf"
 
 
 def _in_file_name(word: str) -> str:

@@ -51,9 +51,9 @@ class TrainOrder:
     geometry: PatchGeometry
     spec: TransformSpec = field(default_factory=TransformSpec)
     seed: int = 0
-    steps: int = 300
+    steps: int = 200
     batch: int = 16
-    learning_rate: float = 0.05
+    learning_rate: float = 0.2
     weights: Weights = field(default_factory=Weights)
     interval: int = 25
     validation: int = 64

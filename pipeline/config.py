@@ -31,9 +31,9 @@ class LabSection(Document):
 class TargetSection(Document):
     """The object to be recognized. ``artwork``: the user's own SVG, PNG or JPEG instead of dpcam's drawing."""
 
-    label: str = "speed-limit-50"
+    label: str = "general-caution"
     artwork: str | None = None
-    width_mm: float = Field(default=120.0, gt=0, le=5000)
+    width_mm: float = Field(default=30.0, gt=0, le=5000)
 
 
 class CameraSection(Document):
@@ -85,8 +85,8 @@ class SheetSection(Document):
 class PlanSection(Document):
     """Conditions are all combinations of these; each is taken ``repeats`` times with each arm."""
 
-    distances_mm: list[float] = Field(default_factory=lambda: [900.0, 1600.0, 2300.0], min_length=1)
-    yaws_deg: list[float] = Field(default_factory=lambda: [-50.0, 0.0, 50.0], min_length=1)
+    distances_mm: list[float] = Field(default_factory=lambda: [1200.0, 1700.0, 2200.0], min_length=1)
+    yaws_deg: list[float] = Field(default_factory=lambda: [-45.0, 0.0, 45.0], min_length=1)
     pitches_deg: list[float] = Field(default_factory=lambda: [0.0], min_length=1)
     lights: list[str] = Field(default_factory=lambda: ["day", "dim"], min_length=1)
     repeats: int = Field(default=1, ge=1, le=1000)

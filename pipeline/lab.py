@@ -25,7 +25,7 @@ seed = {seed}
 
 [target]
 label = "{label}"
-width_mm = 120.0
+width_mm = {width}          # at 2.2 m seen as a sign of 600 mm is at 44 m
 
 [camera]
 uri = "sim:"          # or 0, /dev/v4l/by-id/..., rtsp://..., http://..., a video file, a folder of pictures
@@ -145,6 +145,7 @@ def _lab_toml(name: str, seed: int) -> str:
         name=name.replace('"', "").replace("\\", ""),
         seed=seed,
         label=default.target.label,
+        width=default.target.width_mm,
         wrong_class=default.train.wrong_class,
         distances=default.plan.distances_mm,
         yaws=default.plan.yaws_deg,

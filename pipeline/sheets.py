@@ -13,7 +13,7 @@ from calibration.files import sha256_bytes, write_bytes
 from calibration.sheet import ARMS, Sheet
 from patches.artwork import Artwork, artwork, artwork_pdf, load_artwork
 from patches.controls import control_texture
-from patches.layout import SheetOrder, lay_out
+from patches.layout import SheetOrder, lay_out, target_file
 from patches.patch import PatchDocument, PatchGeometry, read_patch
 from patches.pdf import texture_png, write_sheet
 from pipeline.lab import Lab, read_sheets, shipped_patches
@@ -74,9 +74,9 @@ def make_lab_sheets(lab: Lab, *, write: bool) -> dict[str, Sheet]:
 
 def write_target(lab: Lab, out: Path) -> Path:
     """Write the target's artwork at true size; the PDF's path."""
-    target = lab.config.target
-    path = out / f"target-{target.label}-{target.width_mm:g}mm.pdf"
-    write_bytes(path, artwork_pdf(target_artwork(lab), target.width_mm))
+    sign, width_mm = target_artwork(lab), lab.config.target.width_mm
+    path = out / target_file(sign.label, width_mm)
+    write_bytes(path, artwork_pdf(sign, width_mm))
     return path
 
 

@@ -44,5 +44,5 @@ def test_default_covers_the_lab_and_the_patch_is_seen_in_tens_of_pixels():
     spec = TransformSpec()
     smallest = 160 * spec.focal_px[0] / spec.distance_mm[1]
     largest = 160 * spec.focal_px[1] / spec.distance_mm[0]
-    assert 40 < smallest < 70
+    assert 20 < smallest < 40
     assert largest > 300

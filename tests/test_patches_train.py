@@ -53,6 +53,7 @@ def order(**changes) -> TrainOrder:
         batch=8,
         interval=5,
         validation=16,
+        spec=TransformSpec(distance_mm=(500, 2000), light_gain=(0.5, 1.2), haze=(0, 0.1)),
         learning_rate=0.2,
     )
     return replace(base, **changes)

@@ -15,9 +15,25 @@ from pipeline.cli.app import app
 
 ENVELOPE = {"dpcam_result", "command", "status", "exit_code", "data", "errors"}
 ERROR = {"code", "message", "hint", "where"}
-TOP_LEVEL = (
-    "init models train sheet print calibrate plan capture localize score report run demo doctor config session bench"
-).split()
+TOP_LEVEL = [
+    "init",
+    "models",
+    "train",
+    "sheet",
+    "print",
+    "calibrate",
+    "plan",
+    "capture",
+    "localize",
+    "score",
+    "report",
+    "run",
+    "demo",
+    "doctor",
+    "config",
+    "session",
+    "bench",
+]
 
 
 def dpcam(*words: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from calibration.camera import CameraModel
 from calibration.sheet import Sheet
@@ -30,6 +30,10 @@ class Camera(Protocol):
     def close(self) -> None:
         """Give the device back; safe to call twice."""
         ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 @runtime_checkable
