@@ -75,7 +75,12 @@ def lay_out(order: SheetOrder) -> Sheet:
         paper=order.paper,
         width_mm=width,
         height_mm=height,
-        target=Target(label=order.label, outline=order.outline, box=target, artwork=target_file(order.label, order.geometry.target_mm)),
+        target=Target(
+            label=order.label,
+            outline=order.outline,
+            box=target,
+            artwork=target_file(order.label, order.geometry.target_mm),
+        ),
         frame=frame,
         inner=inner,
         window=frame if order.arm == "bare" else inner,

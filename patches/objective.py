@@ -16,8 +16,8 @@ from patches.surrogates import Surrogate
 class Weights:
     """Weight of each term beside the cross-entropy."""
 
-    smoothness: float = 0.05
-    gamut: float = 0.02
+    smoothness: float = 0.1
+    gamut: float = 0.5
 
 
 def objective(
