@@ -2,7 +2,7 @@
 
 Every step draws from (seed, step) alone, so a run that was killed and started again ends with the same texture as one
 that was never disturbed. The texture that is kept is the best one on a fixed batch of transforms that no step ever
-sees, judged by the surrogates only: held-out recognizers are watched, but neither give gradients nor choose.
+sees, by the surrogates' loss only: held-out recognizers are watched, but neither give gradients nor choose.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def train_patch(
                 progress(run.curve[-1], order.steps)
         if run.step < order.steps:
             save(run, bench, checkpoint)
-    return TrainResult(run.best.permute(1, 2, 0).numpy().copy(), max(run.curve, key=rank), tuple(run.curve), run.step)
+    return TrainResult(run.best.permute(1, 2, 0).numpy().copy(), min(run.curve, key=rank), tuple(run.curve), run.step)
 
 
 def accuracy(
@@ -256,9 +256,9 @@ def guard(loss: float, run: Run, bench: Bench) -> None:
     )
 
 
-def rank(point: CurvePoint) -> tuple[float, float]:
-    """What the best point has most of: the surrogates' accuracy, then a low loss. Held-out accuracy has no say."""
-    return (point.surrogate_accuracy or 0.0, -point.loss)
+def rank(point: CurvePoint) -> float:
+    """What the best point has least of: the surrogates' loss, finer than their accuracy. Held-out ones have no say."""
+    return point.loss
 
 
 def note(run: Run, bench: Bench, validation: Draws) -> None:
@@ -270,7 +270,7 @@ def note(run: Run, bench: Bench, validation: Draws) -> None:
     guard(loss, run, bench)
     own, others = (true_shares(each, pictures, label) for each in (bench.surrogates, bench.held_out))
     point = CurvePoint(step=run.step, loss=loss, surrogate_accuracy=mean(own), held_out_accuracy=mean(others))
-    if not run.curve or rank(point) > max(map(rank, run.curve)):
+    if not run.curve or rank(point) < min(map(rank, run.curve)):
         run.best = texture
     run.curve.append(point)
 
