@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from patches.train import TrainOrder
 
 ARTWORK_PX = 192
+DISTANCE_MARGIN = 1.3
+ANGLE_MARGIN_DEG = 10.0
 JUDGE_SEED_OFFSET = 104_729
 """Distance of the seed of the final judgement from that of the training: draws that chose nothing."""
 
@@ -110,6 +112,17 @@ def train_patch_of(
     return TrainedPatch(path, trained.steps, _accuracies(trained.texture, order, [*surrogates, *judges], bench), 0)
 
 
+def lab_spec(lab: Lab) -> TransformSpec:
+    """The EOT ranges of a lab: the distances and angles that its plan covers, with a margin; defaults for the rest."""
+    plan, default = lab.config.plan, TransformSpec()
+    distances = (min(plan.distances_mm) / DISTANCE_MARGIN, max(plan.distances_mm) * DISTANCE_MARGIN)
+    yaw = min(max(abs(angle) for angle in plan.yaws_deg) + ANGLE_MARGIN_DEG, 80.0)
+    pitch = min(max(abs(angle) for angle in plan.pitches_deg) + ANGLE_MARGIN_DEG, 80.0)
+    return default.model_copy(
+        update={"distance_mm": distances, "yaw_deg": (-yaw, yaw), "pitch_deg": (-pitch, pitch)}
+    )
+
+
 def _order(lab: Lab, label: str, sign: Artwork) -> TrainOrder:
     from patches.train import TrainOrder
 
@@ -118,7 +131,7 @@ def _order(lab: Lab, label: str, sign: Artwork) -> TrainOrder:
         label=label,
         artworks=[render(sign, ARTWORK_PX)],
         geometry=PatchGeometry.around(lab.config.target.width_mm),
-        spec=TransformSpec(),
+        spec=lab_spec(lab),
         seed=lab.config.lab.seed,
         steps=train.steps,
         batch=train.batch,
