@@ -54,9 +54,9 @@ class TrainSection(Document):
     """Patch training. No ``surrogates`` named: all recognizers that are not held out."""
 
     surrogates: list[str] = Field(default_factory=list)
-    steps: int = Field(default=300, ge=1, le=100_000)
+    steps: int = Field(default=200, ge=1, le=100_000)
     batch: int = Field(default=16, ge=1, le=4096)
-    learning_rate: float = Field(default=0.05, gt=0, le=10)
+    learning_rate: float = Field(default=0.2, gt=0, le=10)
     wrong_class: str = "stop"
 
 
