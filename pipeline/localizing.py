@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration.camera import CameraModel
-from calibration.errors import BadConfig, BadImage
-from calibration.files import Document, parse_document, read_bytes, read_document, read_json, write_text
+from calibration.errors import BadConfig, BadImage, MissingFile
+from calibration.files import (
+    Document,
+    parse_document,
+    read_bytes,
+    read_document,
+    read_json,
+    sha256_bytes,
+    write_text,
+)
 from calibration.geometry import Array
 from calibration.sheet import Sheet
 from capture.localize import Localization, localize
@@ -80,10 +89,25 @@ def session_camera(session: Session) -> CameraModel | None:
     return read_document(paths[0], CameraModel) if paths else None
 
 
+def stored_picture(frame: FrameRecord) -> NDArray[np.uint8]:
+    """``(H, W, 3)`` uint8 RGB of a frame as it was recorded.
+
+    :class:`BadImage` when its file is gone, holds other bytes than were journaled, or is no picture.
+    """
+    name = frame.path.name
+    try:
+        data = read_bytes(frame.path)
+    except MissingFile as error:
+        raise BadImage(f"the frame {name} is missing", where=name) from error
+    if sha256_bytes(data) != frame.sha256:
+        raise BadImage(f"the frame {name} holds other bytes than were recorded", where=name)
+    return decode_picture(data, name)
+
+
 def localize_frame(frame: FrameRecord, sheets: Sequence[Sheet], camera: CameraModel | None) -> LocalizedFrame:
     """Localize one stored frame; a picture that cannot be read becomes ``failed``."""
     try:
-        pixels = decode_picture(read_bytes(frame.path), frame.path.name)
+        pixels = stored_picture(frame)
     except BadImage as error:
         return LocalizedFrame(index=frame.index, status="failed", reason=error.message)
     wanted = next((sheet for sheet in sheets if frame.shot and sheet.id == frame.shot.sheet), None)

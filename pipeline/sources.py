@@ -15,7 +15,7 @@ from calibration.sheet import Sheet
 from capture.picture import PICTURE_SUFFIXES, decode_picture
 from capture.plan import Condition
 from capture.session import FrameRecord, Session
-from pipeline.localizing import LocalizedFrame
+from pipeline.localizing import LocalizedFrame, stored_picture
 from pipeline.score import Missed, Sample
 
 MIN_VISIBLE = 0.9
@@ -120,6 +120,6 @@ def _frame_crop(frame: FrameRecord, found: LocalizedFrame) -> Callable[[], Pixel
             raise Missed(found.reason)
         if frame.shot and found.sheet != frame.shot.sheet:
             raise Missed(f"the picture shows sheet {found.sheet}, the plan asked for {frame.shot.sheet}")
-        return natural_crop(decode_picture(read_bytes(frame.path), frame.path.name), np.array(found.frame_corners_px))
+        return natural_crop(stored_picture(frame), np.array(found.frame_corners_px))
 
     return crop

@@ -9,19 +9,17 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration.errors import MissingFile
-from calibration.files import read_bytes, read_document, write_document
+from calibration.files import read_document, write_document
 from calibration.sheet import Sheet
-from capture.picture import decode_picture
 from capture.plan import Condition, Plan, make_plan
 from capture.session import FrameRecord, Session, SkipRecord
 from pipeline.capturing import CaptureOrder, plan_sheets, unfinished_session
 from pipeline.config import LAB_FILE
 from pipeline.derived import code_version, derived_path
 from pipeline.lab import Lab
-from pipeline.localizing import LocalizedFrame, localize_session
+from pipeline.localizing import LocalizedFrame, localize_session, stored_picture
 from pipeline.recognizers import Provider, Recognizer
 from pipeline.report.page import ReportInput, ShotView, Skip, write_report
 from pipeline.scoring import Scores, judge_session, plan_rule, score_session
@@ -186,16 +184,12 @@ def _shot_view(frame: FrameRecord, found: LocalizedFrame, session: Session) -> S
         yaw_deg=condition.yaw_deg if condition else found.yaw_deg,
         pitch_deg=condition.pitch_deg if condition else found.pitch_deg,
         light=condition.light if condition else "",
-        picture=lambda: _picture(frame),
+        picture=lambda: stored_picture(frame),
         frame_corners_px=np.array(found.frame_corners_px) if found.frame_corners_px else None,
         tag_corners_px=tuple(np.array(corners) for corners in found.tag_corners_px),
         found=found.status == "found",
         reason=found.reason,
     )
-
-
-def _picture(frame: FrameRecord) -> NDArray[np.uint8]:
-    return decode_picture(read_bytes(frame.path), frame.path.name)
 
 
 def _seen_arm(session: Session, found: LocalizedFrame) -> str:
