@@ -1,12 +1,14 @@
-"""What all tests share: reproducible property tests, and the photographs of the traffic-sign benchmark."""
+"""What tests share: reproducible property tests, photographs of traffic signs, a lab, a captured session."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from program import data
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = "gtsrb-photos.zip"
@@ -38,3 +40,34 @@ def photos() -> Path:
 def data_folder() -> Path:
     """``DPCAM_DATA``, else the folder ``shared/data`` beside the checkout."""
     return Path(os.environ.get("DPCAM_DATA") or ROOT.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def fresh_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``dpcam init`` leaves. For reading; a test that writes takes a copy (:func:`another_lab`)."""
+    folder = tmp_path_factory.mktemp("fresh") / "lab"
+    data("init", folder.name, cwd=folder.parent)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_lab(fresh_lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab with all arms and a plan of two conditions. For reading."""
+    plan = "[plan]\ndistances_mm = [1200.0, 2200.0]\nyaws_deg = [0.0]\n" + 'lights = ["day"]\n'
+    return another_lab(fresh_lab, tmp_path_factory.mktemp("small") / "lab", plan)
+
+
+@pytest.fixture(scope="session")
+def captured(small_lab: Path) -> Path:
+    """The session that ``dpcam capture`` leaves in the small lab. For reading."""
+    return small_lab / data("capture", cwd=small_lab)["session"]
+
+
+def another_lab(lab: Path, folder: Path, plan: str = "") -> Path:
+    """A copy of a lab without its sessions; with other text from ``[plan]`` on, a new plan is made, too."""
+    shutil.copytree(lab, folder, ignore=shutil.ignore_patterns("sessions", ".work"))
+    if plan:
+        settings_file = folder / "lab.toml"
+        settings_file.write_text(settings_file.read_text().partition("[plan]")[0] + plan)
+        data("plan", cwd=folder)
+    return folder

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer.main
+from program import ENVELOPE, answer, dpcam
 
 from pipeline.cli.app import app
 
-ENVELOPE = {"dpcam_result", "command", "status", "exit_code", "data", "errors"}
-ERROR = {"code", "message", "hint", "where"}
 TOP_LEVEL = [
     "init",
     "models",
@@ -34,28 +32,6 @@ TOP_LEVEL = [
     "session",
     "bench",
 ]
-
-
-def dpcam(*words: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed program in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.cli.app", *words],
-        cwd=cwd,
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def answer(done: subprocess.CompletedProcess[str]) -> dict:
-    envelope = json.loads(done.stdout)
-    assert set(envelope) == ENVELOPE
-    assert envelope["exit_code"] == done.returncode, done.stderr
-    assert all(set(error) == ERROR for error in envelope["errors"])
-    assert envelope["status"] in {"success", "partial", "error"}
-    return envelope
 
 
 def all_commands() -> list[list[str]]:
