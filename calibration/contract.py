@@ -6,15 +6,19 @@ through it (in torch, parity-tested against this file).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from calibration.files import Document
 
 Layout = Literal["NCHW", "NHWC"]
+Output = Literal["logits", "probabilities"]
+Offset = Annotated[float, Field(ge=-1e6, le=1e6)]
+Scale = Annotated[float, Field(ge=1e-6, le=1e6)]
+"""Numbers that stay numbers in float32."""
 
 
 class SelfTest(Document):
@@ -35,7 +39,7 @@ class Contract(Document):
 
     format: Literal["dpcam.recognizer"] = "dpcam.recognizer"
     version: Literal[1] = 1
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(max_length=100, pattern=r"^\w[\w.-]*$")
     family: str = "unknown"
     held_out: bool = False
     file: str
@@ -45,23 +49,17 @@ class Contract(Document):
     width: int = Field(gt=0, le=4096)
     layout: Layout = "NCHW"
     dtype: Literal["float32", "float16", "uint8"] = "float32"
-    fixed_batch: int | None = None
+    fixed_batch: int | None = Field(default=None, ge=1)
     color: Literal["RGB", "BGR"] = "RGB"
-    range_max: float = Field(default=1.0, gt=0)
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    range_max: Scale = 1.0
+    mean: tuple[Offset, Offset, Offset] = (0.0, 0.0, 0.0)
+    std: tuple[Scale, Scale, Scale] = (1.0, 1.0, 1.0)
     resize: Literal["area", "bilinear"] = "area"
-    output: Literal["logits", "probabilities"] = "logits"
+    output: Output = "logits"
     labels: list[str] = Field(min_length=2)
     licence: str = ""
     training_data: str = ""
     self_test: SelfTest | None = None
-
-    @model_validator(mode="after")
-    def _std_positive(self) -> Contract:
-        if min(self.std) <= 0:
-            raise ValueError("std must be positive in every channel")
-        return self
 
 
 def self_test_images(contract: Contract, seed: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,6 +81,11 @@ def write_document(path: Path, document: Document) -> None:
     write_json(path, document.model_dump(mode="json"))
 
 
+def in_file_name(word: str) -> str:
+    """``word`` as part of a file name: labels of users hold spaces and slashes, file names do not."""
+    return re.sub(r"[^\w.-]+", "-", word)[:60].strip("-.") or "unnamed"
+
+
 def read_bytes(path: Path) -> bytes:
     """Read a file; :class:`MissingFile` when it is not there."""
     try:
@@ -92,7 +98,7 @@ def read_json(path: Path) -> Any:
     """Read JSON; :class:`BadConfig` names the line that does not parse."""
     try:
         return json.loads(read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadConfig(f"{path} is not JSON: {error}", where=str(path)) from error
 
 

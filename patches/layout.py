@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from calibration.errors import BadConfig, BadInput
-from calibration.files import sha256_bytes
+from calibration.files import in_file_name, sha256_bytes
 from calibration.geometry import Array, Box, centered_box
 from calibration.sheet import PAPERS_MM, TAG_COUNT, Outline, Sheet, Swatch, Tag, Target
 from patches.patch import PatchGeometry
@@ -92,19 +91,14 @@ def lay_out(order: SheetOrder) -> Sheet:
         pdf="draft.pdf",
         seed=order.seed,
     )
-    name = f"{_in_file_name(order.arm)}-{sha256_bytes(draft.model_dump_json().encode())[:8]}"
+    name = f"{in_file_name(order.arm)}-{sha256_bytes(draft.model_dump_json().encode())[:8]}"
     texture = f"{name}-texture.png" if order.texture_sha256 else None
     return draft.model_copy(update={"id": name, "pdf": f"{name}.pdf", "texture": texture})
 
 
 def target_file(label: str, width_mm: float) -> str:
     """File name of the target's own artwork at true size."""
-    return f"target-{_in_file_name(label)}-{width_mm:g}mm.pdf"
-
-
-def _in_file_name(word: str) -> str:
-    """Labels of users may hold spaces and slashes; file names do not."""
-    return re.sub(r"[^\w.-]+", "-", word).strip("-.") or "unnamed"
+    return f"target-{in_file_name(label)}-{width_mm:g}mm.pdf"
 
 
 def _refuse_misfit(order: SheetOrder) -> None:

@@ -17,7 +17,7 @@ from calibration.files import Document, read_bytes, read_document, sha256_bytes,
 
 Texture = NDArray[np.uint8]
 MAX_TARGET_MM = 5000.0
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"\w[\w.-]*")
 
 
 class PatchGeometry(Document):

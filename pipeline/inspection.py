@@ -5,14 +5,17 @@ Nothing outside the model's own folder is ever read: a model whose tensors point
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from calibration.contract import Layout
+from calibration.contract import Layout, Output
 from calibration.errors import BadModel
 from calibration.files import read_bytes
+
+PROBABILITY_SLACK = 0.01
+"""How far rounding, in float16 at worst, may carry probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +158,13 @@ def beside(location: str, tensor: str, path: Path) -> Path:
     written = PureWindowsPath(location)
     outside = PurePosixPath(location).is_absolute() or bool(written.anchor) or ".." in written.parts
     folder = path.parent.resolve()
-    file = (folder / location).resolve()
-    if not location or outside or not file.is_relative_to(folder):
+    if not location or "\0" in location or outside or not (folder / location).resolve().is_relative_to(folder):
         raise bad(
             path,
             f"keeps the tensor {tensor} outside its own folder, at {location!r}",
             "export it again as one file, or with its data beside it",
         )
+    file = (folder / location).resolve()
     if not file.is_file():
         raise bad(path, f"keeps the tensor {tensor} in {location!r}, which is no file beside it")
     return file
@@ -191,7 +194,8 @@ def input_dtype(graph_input: Any, path: Path) -> str:
 
 def input_shape(graph_input: Any, path: Path) -> tuple[int | None, int | None, int | None, int | None]:
     """The input's four dimensions, None where open."""
-    dims = [dim.dim_value or None for dim in graph_input.type.tensor_type.shape.dim]
+    # Some exporters write an open dimension as -1.
+    dims = [dim.dim_value if dim.dim_value > 0 else None for dim in graph_input.type.tensor_type.shape.dim]
     if len(dims) != 4:
         raise bad(path, f"takes an input of shape {show(dims)}; a batch of pictures has four dimensions")
     return dims[0], dims[1], dims[2], dims[3]
@@ -236,3 +240,14 @@ def decide_size(facts: ModelFacts, layout: Layout, asked: tuple[int, int] | None
     if asked_width not in (None, width) and width is not None:
         raise bad(facts.path, f"takes pictures {width} px wide, not the {asked_width} px asked for")
     return int(height or asked_height or 0), int(width or asked_width or 0)
+
+
+def decide_output(path: Path, asked: Output | None, scores: Sequence[float]) -> Output:
+    """``probabilities`` when the scores of one picture are positive and add up to 1, unless ``asked``.
+
+    :class:`BadModel` when the model was said to give probabilities, and gives something else.
+    """
+    within = min(scores) >= -PROBABILITY_SLACK and max(scores) <= 1 + PROBABILITY_SLACK
+    if asked == "probabilities" and not within:
+        raise bad(path, f"gives {min(scores):.3g} to {max(scores):.3g}: no probabilities", "leave --output away")
+    return asked or ("probabilities" if within and abs(sum(scores) - 1) <= PROBABILITY_SLACK else "logits")

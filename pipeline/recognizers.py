@@ -13,10 +13,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from calibration.contract import Contract, Layout, SelfTest, resize_rgb, self_test_images, to_tensor
+from calibration.contract import Contract, Layout, Output, SelfTest, resize_rgb, self_test_images, to_tensor
 from calibration.errors import BadConfig, BadInput, BadModel, BadUsage, MissingFile, NoProvider
 from calibration.files import parse_document, read_bytes, read_json, sha256_bytes, write_bytes, write_document
-from pipeline.inspection import ModelFacts, decide_layout, decide_size, inspect_model, refuse_external_data
+from pipeline.inspection import (
+    ModelFacts,
+    decide_layout,
+    decide_output,
+    decide_size,
+    inspect_model,
+    refuse_external_data,
+)
 
 Provider = Literal["cpu", "cuda"]
 
@@ -290,14 +297,14 @@ def add_model(
     held_out: bool = False,
     licence: str = "",
     training_data: str = "",
-    output: Literal["logits", "probabilities"] = "logits",
+    output: Output | None = None,
 ) -> Contract:
     """Declare the model at ``onnx`` as recognizer ``name`` in the folder ``into``: inspect, run, store.
 
     ``size`` is (height, width) in px, needed only where the model leaves it open; ``layout`` None infers it from
-    where the three channels stand. The model is stored as one file with a self-test. Adding the same again changes
-    nothing. Raises :class:`MissingFile`, :class:`BadModel`, :class:`BadInput` (no labels, name taken) or
-    :class:`BadConfig` (a value that no contract may hold).
+    where the three channels stand, ``output`` None from the scores themselves. The model is stored as one file with a
+    self-test. Adding the same again changes nothing. Raises :class:`MissingFile`, :class:`BadModel`, :class:`BadInput`
+    (no labels, name taken) or :class:`BadConfig` (a value that no contract may hold).
     """
     if not labels:
         raise BadInput(
@@ -324,14 +331,14 @@ def add_model(
         "mean": mean,
         "std": std,
         "resize": resize,
-        "output": output,
         "labels": list(labels),
         "licence": licence,
         "training_data": training_data,
     }
     contract = parse_document(declared, Contract, where=f"recognizer {name}")
     session = start_session(facts.data, onnx.name, "cpu", 1)
-    contract = contract.model_copy(update={"self_test": record_self_test(contract, session)})
+    test = record_self_test(contract, session)
+    contract = contract.model_copy(update={"self_test": test, "output": decide_output(onnx, output, test.logits)})
     store(contract, facts.data, into)
     return contract
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import BadInput, MissingFile
-from calibration.files import sha256_bytes, write_bytes
+from calibration.files import in_file_name, sha256_bytes, write_bytes
 from calibration.sheet import ARMS, Sheet
 from patches.artwork import Artwork, artwork, artwork_pdf, load_artwork
 from patches.controls import control_texture
@@ -48,7 +48,7 @@ def target_artwork(lab: Lab, label: str | None = None) -> Artwork:
 
 def patch_path(lab: Lab, label: str) -> Path:
     """Where the patch for a class is kept."""
-    return lab.patches / f"{label}.json"
+    return lab.patches / f"{in_file_name(label)}.json"
 
 
 def make_arm_sheet(lab: Lab, arm: str, out: Path | None, *, write: bool) -> MadeSheet:
@@ -151,8 +151,9 @@ def _patch(lab: Lab, name: str) -> Printed:
 def _read(lab: Lab, name: str) -> tuple[PatchDocument, Texture]:
     """A patch of the lab, or one that dpcam ships."""
     for folder in (lab.patches, shipped_patches()):
-        if (folder / f"{name}.json").is_file():
-            return read_patch(folder / f"{name}.json")
+        path = folder / f"{in_file_name(name)}.json"
+        if path.is_file():
+            return read_patch(path)
     known = sorted(path.stem for folder in (lab.patches, shipped_patches()) for path in folder.glob("*.json"))
     raise MissingFile(
         f"there is no arm or patch {name!r}; controls are {', '.join(ARMS)}, patches {', '.join(dict.fromkeys(known))}",

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import BadUsage
+from calibration.files import in_file_name
 from capture.stop import StopFlag, never
 from patches.artwork import Artwork, load_artwork, render
 from patches.patch import CurvePoint, PatchDocument, PatchGeometry, Surrogate, write_patch
 from patches.spec import TransformSpec
 from pipeline.lab import Lab, select_recognizers
 from pipeline.recognizers import Recognizer
-from pipeline.sheets import target_artwork
+from pipeline.sheets import patch_path, target_artwork
 
 if TYPE_CHECKING:
     from patches.surrogates import Surrogate as Converted
@@ -100,14 +101,14 @@ def train_patch_of(
         order,
         surrogates,
         judges,
-        checkpoint=lab.folder / ".work" / f"{label}.pt",
+        checkpoint=lab.folder / ".work" / f"{in_file_name(label)}.pt",
         progress=lambda point, steps: progress(point.step / steps, _in_words(point)),
         stop=lambda: stop() is not None,
     )
     document = _document(lab, order, bench, trained.curve, trained.steps)
     request = stop()
     if request:
-        return TrainedPatch(lab.patches / f"{label}.json", trained.steps, (), request.exit_code)
+        return TrainedPatch(patch_path(lab, label), trained.steps, (), request.exit_code)
     path = write_patch(lab.patches, trained.texture, document)
     return TrainedPatch(path, trained.steps, _accuracies(trained.texture, order, [*surrogates, *judges], bench), 0)
 
@@ -118,9 +119,7 @@ def lab_spec(lab: Lab) -> TransformSpec:
     distances = (min(plan.distances_mm) / DISTANCE_MARGIN, max(plan.distances_mm) * DISTANCE_MARGIN)
     yaw = min(max(abs(angle) for angle in plan.yaws_deg) + ANGLE_MARGIN_DEG, 80.0)
     pitch = min(max(abs(angle) for angle in plan.pitches_deg) + ANGLE_MARGIN_DEG, 80.0)
-    return default.model_copy(
-        update={"distance_mm": distances, "yaw_deg": (-yaw, yaw), "pitch_deg": (-pitch, pitch)}
-    )
+    return default.model_copy(update={"distance_mm": distances, "yaw_deg": (-yaw, yaw), "pitch_deg": (-pitch, pitch)})
 
 
 def _order(lab: Lab, label: str, sign: Artwork) -> TrainOrder:
@@ -161,11 +160,11 @@ def _accuracies(
 
 def _document(lab: Lab, order: TrainOrder, bench: Bench, curve: tuple[CurvePoint, ...], steps: int) -> PatchDocument:
     return PatchDocument(
-        name=order.label,
+        name=in_file_name(order.label),
         label=order.label,
         method="ensemble",
         geometry=order.geometry,
-        texture=f"{order.label}.png",
+        texture="",
         texture_sha256="",
         spec_sha256=order.spec.sha256,
         seed=order.seed,

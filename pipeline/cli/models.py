@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -70,9 +71,13 @@ def add(
     range_max: Annotated[float, typer.Option("--range", help="Value of full white before mean and std.")] = 1.0,
     color: Annotated[Literal["RGB", "BGR"], typer.Option(help="Order of the channels.")] = "RGB",
     layout: Annotated[Literal["NCHW", "NHWC"] | None, typer.Option(help="Where the channels are; inferred.")] = None,
-    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH, for a model that leaves it open.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="HEIGHTxWIDTH or one number, for a model that leaves it open.")
+    ] = None,
     resize: Annotated[Literal["area", "bilinear"], typer.Option(help="How pictures are resized.")] = "area",
-    output: Annotated[Literal["logits", "probabilities"], typer.Option(help="What the model gives.")] = "logits",
+    output: Annotated[
+        Literal["logits", "probabilities"] | None, typer.Option(help="What the model gives; inferred.")
+    ] = None,
     family: Annotated[str, typer.Option(help="Family of the architecture, for the tables.")] = "unknown",
     held_out: Annotated[bool, typer.Option("--held-out", help="Never train a patch on this model.")] = False,
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "",
@@ -81,6 +86,7 @@ def add(
     lab: LabOption = Path(),
 ) -> Result:
     """Declare a recognizer: inspect the model, run it, store preprocessing, labels and self-test."""
+    from calibration.files import in_file_name
     from pipeline.recognizers import add_model
 
     if labels is None:
@@ -89,7 +95,7 @@ def add(
     contract = add_model(
         file,
         folder,
-        name=name or file.stem,
+        name=name or in_file_name(file.stem),
         labels=_read_labels(labels),
         mean=_triple(mean, "--mean"),
         std=_triple(std, "--std"),
@@ -210,7 +216,7 @@ def _triple(text: str, option: str) -> tuple[float, float, float]:
 def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit()):
-        raise BadUsage(f"--size {text!r}: HEIGHTxWIDTH in pixels is expected, such as 224x224")
-    return int(height), int(width)
+    found = re.fullmatch(r"([0-9]{1,5})(?:[xX]([0-9]{1,5}))?", text)
+    if found is None:
+        raise BadUsage(f"--size {text!r}: HEIGHTxWIDTH or one number is expected, in pixels, such as 224x224")
+    return int(found[1]), int(found[2] or found[1])
