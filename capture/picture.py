@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import cv2
 import numpy as np
@@ -41,7 +42,8 @@ def decode_kept(data: bytes, where: str) -> tuple[Pixels, str]:
     """As :func:`decode_picture`, and the suffix under which these very bytes may be stored, empty for none."""
     try:
         # Pillow, not OpenCV: it refuses a truncated file, where OpenCV gives half a picture on gray.
-        with Image.open(io.BytesIO(data)) as image:
+        # What it only warns of (a damaged note on the lens, a large picture) keeps nobody from seeing the picture.
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
             upright = ImageOps.exif_transpose(image)
             return _rgb(upright), KEPT_SUFFIXES.get(image.format or "", "")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

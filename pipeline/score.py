@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -17,7 +16,11 @@ from pipeline.statistics import wilson
 
 Status = Literal["scored", "missed", "not-applicable", "failed"]
 Pixels = NDArray[np.uint8]
+Crop = Pixels | tuple[Status, str]
+"""What is to be recognized, or why there is nothing."""
+
 BATCH = 64
+HELD_BYTES = 2**27
 
 
 class Missed(Exception):
@@ -77,11 +80,10 @@ class Row:
 def score(samples: Iterable[Sample], runners: Sequence[Runner], progress: Callable[[int], None]) -> Iterator[Answer]:
     """Score all samples with all recognizers: exactly one :class:`Answer` for each pair, in the samples' order.
 
-    Memory is bounded by ``BATCH`` crops. ``progress`` is told the number of samples finished.
+    Memory is bounded by ``BATCH`` crops and ``HELD_BYTES``. ``progress`` is told the number of samples finished.
     """
     done = 0
-    for chunk in _chunks(samples, BATCH):
-        crops = [_crop(sample) for sample in chunk]
+    for chunk, crops in _chunks(samples):
         for runner in runners:
             yield from _answers(runner, chunk, crops)
         done += len(chunk)
@@ -100,18 +102,26 @@ def true_label(folder: str, labels: Sequence[str]) -> str | None:
     """The label that a class folder's name means: the label itself, or its index in digits; None when neither."""
     if folder in labels:
         return folder
-    if folder.isdigit() and int(folder) < len(labels):
+    if folder.isascii() and folder.isdigit() and int(folder) < len(labels):
         return labels[int(folder)]
     return None
 
 
-def _chunks(samples: Iterable[Sample], size: int) -> Iterator[tuple[Sample, ...]]:
-    iterator = iter(samples)
-    while chunk := tuple(islice(iterator, size)):
-        yield chunk
+def _chunks(samples: Iterable[Sample]) -> Iterator[tuple[list[Sample], list[Crop]]]:
+    """Samples with their crops, until there are ``BATCH`` of them or more than ``HELD_BYTES``."""
+    chunk: list[Sample] = []
+    crops: list[Crop] = []
+    for sample in samples:
+        chunk.append(sample)
+        crops.append(_crop(sample))
+        if len(chunk) == BATCH or sum(crop.nbytes for crop in crops if not isinstance(crop, tuple)) > HELD_BYTES:
+            yield chunk, crops
+            chunk, crops = [], []
+    if chunk:
+        yield chunk, crops
 
 
-def _crop(sample: Sample) -> Pixels | tuple[Status, str]:
+def _crop(sample: Sample) -> Crop:
     try:
         return sample.crop()
     except Missed as error:
@@ -120,9 +130,7 @@ def _crop(sample: Sample) -> Pixels | tuple[Status, str]:
         return "failed", error.message
 
 
-def _answers(
-    runner: Runner, samples: Sequence[Sample], crops: Sequence[Pixels | tuple[Status, str]]
-) -> Iterator[Answer]:
+def _answers(runner: Runner, samples: Sequence[Sample], crops: Sequence[Crop]) -> Iterator[Answer]:
     truths = [_truth(sample, runner) for sample in samples]
     usable = {i: crop for i, crop in enumerate(crops) if not isinstance(crop, tuple) and truths[i] != UNKNOWN}
     by_index = dict(zip(usable, _probabilities(runner, list(usable.values())), strict=True))
@@ -143,7 +151,7 @@ def _truth(sample: Sample, runner: Runner) -> str | None:
 def _answer(
     runner: Runner,
     sample: Sample,
-    crop: Pixels | tuple[Status, str],
+    crop: Crop,
     truth: str | None,
     scores: NDArray[np.float32] | str | None,
 ) -> Answer:

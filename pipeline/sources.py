@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,8 @@ class Folder:
     def samples(self) -> Iterator[Sample]:
         """One sample a file; the whole picture is the crop."""
         for path in self.files:
-            name = path.relative_to(self.root).as_posix()
-            truth = path.parent.name if self.class_from_folder else self.label
+            name = _readable(path.relative_to(self.root).as_posix())
+            truth = _readable(path.parent.name) if self.class_from_folder else self.label
             yield Sample(name=name, arm="images", truth=truth, cell=name, crop=_file_crop(path, name))
 
 
@@ -45,7 +46,7 @@ def list_folder(root: Path, *, class_from_folder: bool, label: str | None) -> Fo
     """All pictures below ``root``; :class:`BadInput` when there is none, or one has no class folder though asked."""
     if not root.is_dir():
         raise MissingFile(f"{root} is not a folder of pictures", where=str(root))
-    files = tuple(sorted(p for p in root.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()))
+    files = tuple(sorted(p for p in _below(root) if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()))
     if not files:
         accepted = ", ".join(sorted(PICTURE_SUFFIXES))
         raise BadInput(f"{root} holds no picture (accepted: {accepted})", where=str(root))
@@ -56,6 +57,21 @@ def list_folder(root: Path, *, class_from_folder: bool, label: str | None) -> Fo
             where=str(stray),
         )
     return Folder(root, files, class_from_folder, label)
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """All files below ``root``; links to folders are not followed."""
+
+    def refuse(error: OSError) -> None:
+        raise MissingFile(f"cannot read {error.filename}: {error.strerror}", where=str(error.filename)) from error
+
+    for folder, _, names in os.walk(root, onerror=refuse):
+        yield from (Path(folder, name) for name in names)
+
+
+def _readable(name: str) -> str:
+    """A file name as text that can be written down: bytes that are no UTF-8 as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def session_samples(session: Session, localized: Sequence[LocalizedFrame]) -> Iterator[Sample]:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from calibration.contract import Contract
-from calibration.errors import BadConfig, BadModel
+from calibration.errors import BadConfig, BadModel, BadUsage
 from calibration.files import in_file_name, read_json
+from capture.picture import decode_picture
 from pipeline.cli.models import _size
-from pipeline.recognizers import add_model
+from pipeline.cli.sessions import _names
+from pipeline.recognizers import Recognizer, Runner, add_model, open_session
+from pipeline.score import score, true_label
+from pipeline.scoring import AnswerLine
+from pipeline.sources import list_folder
 
 LABELS = ["a", "b", "c"]
 
@@ -36,6 +48,10 @@ def tiny_model(path: Path, *, batch: int | None = None, softmax: bool = False, l
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def tiny_runner(folder: Path) -> Runner:
+    return open_session(Recognizer(added(tiny_model(folder / "net.onnx")), folder / "models"))
 
 
 def added(path: Path, **more: object) -> Contract:
@@ -94,3 +110,69 @@ def test_json_of_absurd_depth_is_no_json(tmp_path):
 def test_labels_of_users_become_file_names(word, name):
     assert in_file_name(word) == name
     assert len(in_file_name(word * 100)) <= 60
+
+
+def picture(path: Path, size: tuple[int, int] = (20, 20), **more: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, **more)
+    return path
+
+
+@pytest.mark.parametrize("folder", ["²", "１", "999", "-1"])
+def test_a_folder_that_looks_like_a_number_is_no_index(folder):
+    assert true_label(folder, LABELS) is None
+
+
+def test_a_file_name_that_is_no_text_can_be_written_down(tmp_path):
+    plain = picture(tmp_path / "photos" / "1" / "a.png")
+    plain.rename(plain.with_name(os.fsdecode(b"n\xfe.png")))
+    folder = list_folder(tmp_path / "photos", class_from_folder=True, label=None)
+    answers = score(folder.samples(), [tiny_runner(tmp_path)], print)
+    assert AnswerLine.model_validate(asdict(next(answers))).model_dump_json().count("n\\\\xfe.png") == 2
+
+
+def test_large_pictures_are_not_held_all_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.score.HELD_BYTES", 3000)
+    paths = [picture(tmp_path / f"{i}.png") for i in range(7)]
+    folder = list_folder(tmp_path, class_from_folder=False, label="a")
+    runner = tiny_runner(tmp_path)
+    done: list[int] = []
+    answers = list(score(folder.samples(), [runner], done.append))
+    assert [answer.sample for answer in answers] == [path.name for path in paths]
+    assert done == [3, 6, 7]
+
+
+def test_a_picture_with_a_damaged_note_is_a_picture(tmp_path):
+    data = picture(tmp_path / "a.jpg").read_bytes()
+    note = b"\xff\xe1\x00\x20Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12\0\3\0\0\0\1\0\x63\0\0"
+    assert decode_picture(data[:2] + note + data[2:], "a.jpg").shape == (20, 20, 3)
+
+
+def dpcam(words: str, **more: object) -> subprocess.CompletedProcess[str]:
+    """The program, called by a shell."""
+    line = f"{shlex.quote(sys.executable)} -m pipeline.cli.app {words}"
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=100, **more)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("config show >&-", 0), ("config show --json >/dev/full", 4), ("score 2>&-", 2), ("score --json >&- 2>&-", 2)],
+)
+def test_an_answer_that_nobody_takes_is_no_bug(words, code, tmp_path):
+    done = dpcam(words, cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_an_answer_fits_through_any_pipe(tmp_path):
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = dpcam("config show --json --lab $'ü\\xff'", cwd=tmp_path, env=environ)
+    assert json.loads(done.stdout)["exit_code"] == 0
+    done = dpcam("score $'ü\\xff' --json", cwd=tmp_path, env=environ)
+    assert json.loads(done.stdout)["errors"][0]["where"] == "ü\udcff"
+
+
+@pytest.mark.parametrize("models", ["", ","])
+def test_no_model_at_all_is_not_every_model(models):
+    with pytest.raises(BadUsage, match="--models"):
+        _names([models])

@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 from calibration.errors import BadUsage, DpcamError, Interrupted, NotReady
 from pipeline.cli import bench, calibrate, lab, models, paper, sessions
 from pipeline.cli.command import new_group
-from pipeline.cli.output import print_result
+from pipeline.cli.output import print_result, take_streams
 from pipeline.result import Result
 
 app = new_group("Train, print, capture, localize and score defensive patches. `dpcam demo` shows all of it.")
@@ -26,13 +26,14 @@ for module in (lab, models, paper, calibrate, sessions, bench):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point: run one command, print its answer, exit with its code."""
+    take_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in _before_separator(words)
     words = [word for i, word in enumerate(words) if word != "--json" or i >= len(_before_separator(words))]
     root = typer.main.get_command(app)
     result = _run(root, words, as_json)
-    print_result(_command_path(root, words), result, as_json=as_json)
-    sys.exit(result.exit_code)
+    written = print_result(_command_path(root, words), result, as_json=as_json)
+    sys.exit(result.exit_code if written else result.exit_code or NotReady.exit_code)
 
 
 def _run(root: Any, words: list[str], as_json: bool) -> Result:

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from pipeline.result import Result, Table, envelope
 
 LOG_COLUMNS = 140
 
 
-def print_result(command: Sequence[str], result: Result, *, as_json: bool) -> None:
-    """Print the answer: one JSON object, or lines and tables for people; errors go to stderr as one line each."""
-    if as_json:
-        sys.stdout.write(json.dumps(envelope(command, result), ensure_ascii=False, allow_nan=False) + "\n")
-    else:
-        _print_for_people(result)
-    sys.stdout.flush()
+def take_streams() -> None:
+    """Make stdout and stderr such that writing any text to them works, whatever this process was started with."""
+    if sys.stdout is None or sys.stderr is None:
+        # Closed by who started us. Something must stand there, or the next file that is opened gets its number.
+        nowhere = Path(os.devnull).open("w")  # noqa: SIM115
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def print_result(command: Sequence[str], result: Result, *, as_json: bool) -> bool:
+    """Print the answer: one JSON object, or lines and tables for people; errors go to stderr as one line each.
+
+    False when nobody takes the answer: the reader has gone, or its disk is full.
+    """
     for error in result.errors:
         hint = f" ({error.hint})" if error.hint else ""
         sys.stderr.write(f"dpcam: {error.message}{hint}\n")
+    try:
+        if as_json:
+            sys.stdout.write(json.dumps(envelope(command, result), allow_nan=False) + "\n")
+        else:
+            _print_for_people(result)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stderr.write(f"dpcam: the answer cannot be written: {error.strerror}\n")
+        # What is left in the buffer would be tried again, and fail again, at exit.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        return False
+    return True
 
 
 def note(line: str) -> None:

@@ -325,7 +325,12 @@ def _show(step: Progress, bar: Callable[[float, str], None]) -> None:
 
 
 def _names(models: list[str] | None) -> list[str] | None:
-    return [name for each in models for name in each.split(",") if name] if models else None
+    if models is None:
+        return None
+    names = [name.strip() for each in models for name in each.split(",") if name.strip()]
+    if not names:
+        raise BadUsage("--models names no recognizer", where="--models")
+    return names
 
 
 def _incomplete(message: str, where: str) -> Incomplete:
