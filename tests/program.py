@@ -20,8 +20,8 @@ STATUS = {0: "success", 5: "partial", 6: "partial"}
 KEPT = {"DPCAM_DATA"}
 
 
-def dpcam(*words: object, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def dpcam(*words: object, cwd: Path, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; ``typed`` is what somebody types meanwhile."""
     return subprocess.run(
         _words(words),
         cwd=cwd,
@@ -29,7 +29,7 @@ def dpcam(*words: object, cwd: Path, **environ: str) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         timeout=300,
-        stdin=subprocess.DEVNULL,
+        input=typed,
     )
 
 
