@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from calibration.files import Document, parse_document, read_bytes, write_text
+from pydantic import TypeAdapter, ValidationError
+
+from calibration.errors import BadConfig
+from calibration.files import first_problem, read_bytes, write_bytes
 from capture.plan import Plan
 from capture.session import Session
 from pipeline.derived import derived_path
@@ -18,22 +20,7 @@ from pipeline.sources import Folder, session_samples
 from pipeline.statistics import Judgement, Rule, by_cell, judge, paired_effect
 
 Progress = Callable[[int], None]
-
-
-class AnswerLine(Document):
-    """One :class:`pipeline.score.Answer` as a line of JSON."""
-
-    sample: str
-    arm: str
-    cell: str
-    model: str
-    held_out: bool
-    status: Literal["scored", "missed", "not-applicable", "failed"]
-    reason: str = ""
-    truth: str | None = None
-    predicted: str | None = None
-    probability: float | None = None
-    correct: bool | None = None
+_ANSWER = TypeAdapter(Answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +89,11 @@ def judge_session(session: Session, answers: Sequence[Answer]) -> Judgement | No
 
 
 def _write(path: Path, answers: Sequence[Answer]) -> None:
-    lines = (AnswerLine.model_validate(asdict(answer)).model_dump_json() for answer in answers)
-    write_text(path, "".join(line + "\n" for line in lines))
+    write_bytes(path, b"".join(_ANSWER.dump_json(answer) + b"\n" for answer in answers))
 
 
 def _read(path: Path) -> tuple[Answer, ...]:
-    lines = read_bytes(path).decode().splitlines()
-    return tuple(_answer(line, path) for line in lines)
-
-
-def _answer(line: str, path: Path) -> Answer:
-    import json
-
-    document = parse_document(json.loads(line), AnswerLine, where=str(path))
-    return Answer(**document.model_dump())
+    try:
+        return tuple(_ANSWER.validate_json(line) for line in read_bytes(path).splitlines())
+    except ValidationError as error:
+        raise BadConfig(f"{path}: {first_problem(error)}", hint="delete it, then run again", where=str(path)) from error
