@@ -55,6 +55,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, with those above it, where it is not there yet."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_writable(folder, error) from error
+
+
 def not_writable(path: Path, error: OSError) -> NotReady:
     """The error to raise when writing ``path`` failed: :class:`DiskFull` or :class:`NotReady`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -105,6 +113,12 @@ def read_json(path: Path) -> Any:
 def read_document(path: Path, kind: type[DocumentT]) -> DocumentT:
     """Read and validate a document of ``kind``; :class:`BadConfig` names the key and the bad value."""
     return parse_document(read_json(path), kind, where=str(path))
+
+
+def files_of_format(folder: Path, name: str) -> list[Path]:
+    """The JSON files in ``folder`` that call themselves ``name``, sorted; :class:`BadConfig` for what is no JSON."""
+    found = ((path, read_json(path)) for path in sorted(folder.glob("*.json")))
+    return [path for path, content in found if isinstance(content, dict) and content.get("format") == name]
 
 
 def parse_document(value: Any, kind: type[DocumentT], *, where: str) -> DocumentT:

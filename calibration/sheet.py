@@ -24,6 +24,8 @@ PAPERS_MM = {
 }
 """Portrait width and height in mm."""
 
+SHEET_FORMAT = "dpcam.sheet"
+
 TAG_FAMILY = "tag36h11"
 TAG_COUNT = 587
 """How many ids the family has."""

@@ -112,7 +112,7 @@ def _refuse_misfit(order: SheetOrder) -> None:
     if not 0 < width * order.aspect <= window:
         raise BadConfig(
             f"a target of {width:g} x {width * order.aspect:g} mm does not fit into a window of {window:g} mm",
-            hint="print it smaller: target.width_mm",
+            hint="train a patch around this target: dpcam train",
         )
 
 

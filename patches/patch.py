@@ -46,15 +46,16 @@ class PatchGeometry(Document):
         return round(self.outer_mm / self.texel_mm)
 
     @classmethod
-    def around(cls, target_mm: float) -> PatchGeometry:
-        """The default frame, scaled to a target of that width; 80 texels along its edge.
+    def around(cls, target_mm: float, aspect: float = 1.0) -> PatchGeometry:
+        """The default frame, scaled to the longer side of a target of that width; 80 texels along its edge.
 
         :class:`BadInput` when the width is not positive or larger than any target.
         """
-        if not 0 < target_mm <= MAX_TARGET_MM:
-            raise BadInput(f"a target is more than 0 and at most {MAX_TARGET_MM:g} mm wide, got {target_mm:g} mm")
+        longer_mm = target_mm * max(aspect, 1.0)
+        if not 0 < longer_mm <= MAX_TARGET_MM:
+            raise BadInput(f"a target is more than 0 and at most {MAX_TARGET_MM:g} mm wide and high, got {longer_mm:g} mm")
         default = cls()
-        scale = target_mm / default.target_mm
+        scale = longer_mm / default.target_mm
         return cls(
             target_mm=target_mm,
             inner_mm=default.inner_mm * scale,

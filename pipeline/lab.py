@@ -9,8 +9,8 @@ from typing import Any
 
 from calibration.camera import CameraModel
 from calibration.errors import BadInput, BadUsage, MissingFile
-from calibration.files import read_document, write_bytes, write_text
-from calibration.sheet import Sheet
+from calibration.files import files_of_format, make_folder, read_document, write_bytes, write_text
+from calibration.sheet import SHEET_FORMAT, Sheet
 from pipeline.config import LAB_FILE, Config, Settings, load_settings
 from pipeline.recognizers import Recognizer, load_recognizers, zoo_folder
 
@@ -114,7 +114,7 @@ def create_lab(folder: Path, *, seed: int) -> list[Path]:
         write_text(folder / LAB_FILE, _lab_toml(folder.resolve().name, seed))
         new.append(folder / LAB_FILE)
     for path in (folder / name for name in FOLDERS):
-        path.mkdir(exist_ok=True)
+        make_folder(path)
     return new + _copy_missing(shipped_patches(), folder / "patches")
 
 
@@ -135,8 +135,8 @@ def select_recognizers(recognizers: Sequence[Recognizer], names: Sequence[str] |
 
 
 def read_sheets(folder: Path) -> list[Sheet]:
-    """All sheets in a folder, sorted by file name."""
-    return [read_document(path, Sheet) for path in sorted(folder.glob("*.json"))]
+    """All sheets in a folder, sorted by file name; other documents in it are not looked at."""
+    return [read_document(path, Sheet) for path in files_of_format(folder, SHEET_FORMAT)]
 
 
 def _lab_toml(name: str, seed: int) -> str:

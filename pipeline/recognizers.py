@@ -15,7 +15,15 @@ import numpy as np
 
 from calibration.contract import Contract, Layout, Output, SelfTest, resize_rgb, self_test_images, to_tensor
 from calibration.errors import BadConfig, BadInput, BadModel, BadUsage, MissingFile, NoProvider
-from calibration.files import parse_document, read_bytes, read_json, sha256_bytes, write_bytes, write_document
+from calibration.files import (
+    files_of_format,
+    parse_document,
+    read_bytes,
+    read_json,
+    sha256_bytes,
+    write_bytes,
+    write_document,
+)
 from pipeline.inspection import (
     ModelFacts,
     decide_layout,
@@ -117,14 +125,11 @@ def load_recognizers(folders: Sequence[Path]) -> list[Recognizer]:
     return list(found.values())
 
 
-def contract_files(folder: Path) -> Iterator[Path]:
+def contract_files(folder: Path) -> list[Path]:
     """The JSON files of ``folder`` that call themselves recognizers."""
     if not folder.is_dir():
         raise MissingFile(f"no such folder of recognizers: {folder}", where=str(folder))
-    for path in sorted(folder.glob("*.json")):
-        content = read_json(path)
-        if isinstance(content, dict) and content.get("format") == FORMAT:
-            yield path
+    return files_of_format(folder, FORMAT)
 
 
 def load_recognizer(path: Path) -> Recognizer:

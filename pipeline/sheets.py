@@ -93,7 +93,7 @@ def _make(lab: Lab, arm: str, printed: Printed, sign: Artwork, folder: Path, *, 
         texture_sha256=None if printed.texture is None else sha256_bytes(texture_png(printed.texture)),
         patch=printed.patch,
     )
-    present = read_sheets(folder) if folder.is_dir() else []
+    present = read_sheets(folder)
     sheet = _same(order, present) or lay_out(_with_free_ids(order, present))
     if write:
         write_sheet(folder, sheet, printed.texture, sign)
@@ -133,7 +133,7 @@ def _geometry(lab: Lab) -> PatchGeometry:
     path = patch_path(lab, lab.patch_arm)
     if path.is_file():
         return _scaled(lab, read_patch(path)[0].geometry)
-    return PatchGeometry.around(lab.config.target.width_mm)
+    return PatchGeometry.around(lab.config.target.width_mm, target_artwork(lab).aspect)
 
 
 def _scaled(lab: Lab, geometry: PatchGeometry) -> PatchGeometry:

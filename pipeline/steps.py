@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from calibration.errors import MissingFile
-from calibration.files import read_document, write_document
-from calibration.sheet import Sheet
+from calibration.files import files_of_format, read_document, write_document
+from calibration.sheet import SHEET_FORMAT, Sheet
 from capture.plan import Condition, Plan, make_plan
 from capture.session import FrameRecord, Session, SkipRecord
 from pipeline.capturing import CaptureOrder, plan_sheets, unfinished_session
@@ -161,7 +161,7 @@ def _default_plan(lab: Lab, uri: str, frames: int | None, is_lab: bool) -> Path 
 
 
 def _all_sheets(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(folder.glob("*.json"))) if folder.is_dir() else ()
+    return tuple(files_of_format(folder, SHEET_FORMAT))
 
 
 def _rule_text(session: Session) -> str:

@@ -129,7 +129,7 @@ def _order(lab: Lab, label: str, sign: Artwork) -> TrainOrder:
     return TrainOrder(
         label=label,
         artworks=[render(sign, ARTWORK_PX)],
-        geometry=PatchGeometry.around(lab.config.target.width_mm),
+        geometry=PatchGeometry.around(lab.config.target.width_mm, sign.aspect),
         spec=lab_spec(lab),
         seed=lab.config.lab.seed,
         steps=train.steps,

@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,17 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from calibration.contract import Contract
-from calibration.errors import BadConfig, BadModel, BadUsage
+from calibration.errors import BadConfig, BadModel, BadUsage, NotReady
 from calibration.files import in_file_name, read_json
 from capture.picture import decode_picture
+from patches.artwork import load_artwork
+from patches.layout import SheetOrder, lay_out
+from patches.patch import PatchGeometry
 from pipeline.cli.models import _size
 from pipeline.cli.sessions import _names
+from pipeline.lab import create_lab, read_sheets
 from pipeline.recognizers import Recognizer, Runner, add_model, open_session
 from pipeline.score import score, true_label
-from pipeline.scoring import AnswerLine
 from pipeline.sources import list_folder
 
 LABELS = ["a", "b", "c"]
@@ -128,8 +130,7 @@ def test_a_file_name_that_is_no_text_can_be_written_down(tmp_path):
     plain = picture(tmp_path / "photos" / "1" / "a.png")
     plain.rename(plain.with_name(os.fsdecode(b"n\xfe.png")))
     folder = list_folder(tmp_path / "photos", class_from_folder=True, label=None)
-    answers = score(folder.samples(), [tiny_runner(tmp_path)], print)
-    assert AnswerLine.model_validate(asdict(next(answers))).model_dump_json().count("n\\\\xfe.png") == 2
+    assert [sample.name for sample in folder.samples()] == ["1/n\\xfe.png"]
 
 
 def test_large_pictures_are_not_held_all_at_once(tmp_path, monkeypatch):
@@ -176,3 +177,35 @@ def test_an_answer_fits_through_any_pipe(tmp_path):
 def test_no_model_at_all_is_not_every_model(models):
     with pytest.raises(BadUsage, match="--models"):
         _names([models])
+
+
+def drawing(folder: Path, size: tuple[int, int]) -> Path:
+    path = folder / "own.svg"
+    box = f'width="{size[0]}" height="{size[1]}"'
+    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {box}><rect {box} fill="orange"/></svg>')
+    return path
+
+
+@pytest.mark.parametrize("size", [(100, 300), (300, 100), (100, 105)])
+def test_tall_and_wide_targets_fit_their_sheets(tmp_path, size):
+    sign = load_artwork(drawing(tmp_path, size), "bottle")
+    geometry = PatchGeometry.around(30, sign.aspect)
+    order = SheetOrder("bare", "bottle", sign.outline, sign.aspect, geometry, "A4", 0, 1, None)
+    sheet = lay_out(order)
+    assert max(sheet.target.box.width_mm, sheet.target.box.height_mm) <= sheet.inner.width_mm
+    assert sheet.target.box.width_mm == 30
+
+
+def test_other_documents_among_the_sheets_are_left_alone(tmp_path):
+    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "list.json").write_text("[]")
+    for _ in range(2):
+        done = dpcam("sheet make --arm bare --out . --json", cwd=tmp_path)
+        assert json.loads(done.stdout)["status"] == "success"
+    assert len(read_sheets(tmp_path)) == 1
+
+
+def test_a_file_in_the_place_of_a_labs_folder(tmp_path):
+    (tmp_path / "models").write_text("")
+    with pytest.raises(NotReady, match="models"):
+        create_lab(tmp_path, seed=1)
