@@ -53,7 +53,7 @@ class PatchGeometry(Document):
         """
         longer_mm = target_mm * max(aspect, 1.0)
         if not 0 < longer_mm <= MAX_TARGET_MM:
-            raise BadInput(f"a target is more than 0 and at most {MAX_TARGET_MM:g} mm wide and high, got {longer_mm:g} mm")
+            raise BadInput(f"a target is more than 0 and at most {MAX_TARGET_MM:g} mm wide and high, got {longer_mm:g}")
         default = cls()
         scale = longer_mm / default.target_mm
         return cls(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -157,7 +158,7 @@ def _read(lab: Lab, name: str) -> tuple[PatchDocument, Texture]:
     known = sorted(path.stem for folder in (lab.patches, shipped_patches()) for path in folder.glob("*.json"))
     raise MissingFile(
         f"there is no arm or patch {name!r}; controls are {', '.join(ARMS)}, patches {', '.join(dict.fromkeys(known))}",
-        hint=f"dpcam train {name}",
+        hint=f"dpcam train {shlex.quote(name)}",
     )
 
 
