@@ -12,7 +12,7 @@ from calibration.errors import BadConfig
 from calibration.files import read_bytes, read_document
 from calibration.sheet import Sheet
 from capture.cameras.base import Camera, FiniteCamera, StagedCamera
-from capture.cameras.open import open_camera
+from capture.cameras.open import open_camera, safe_address
 from capture.frame import Clock, Frame
 from capture.localize import localize
 from capture.plan import Plan, Shot
@@ -121,9 +121,10 @@ def _open_session(order: CaptureOrder, camera: Camera, model: CameraModel | None
 
 
 def _without_secrets(lab_file: Path) -> Input:
-    """lab.toml verbatim, but for passwords in addresses: a session is given to others."""
+    """lab.toml verbatim, but for passwords and tokens in addresses: a session is given to others."""
     text = read_bytes(lab_file).decode("utf-8", "replace")
-    return Input("lab", lab_file.name, re.sub(r"(\w+://)[^/\s\"'@]+@", r"\1", text).encode())
+    safe = re.sub(r"\w+://[^\s\"']+", lambda address: safe_address(address[0]), text)
+    return Input("lab", lab_file.name, safe.encode())
 
 
 def _rig(camera: Camera, plan: Plan | None, ask: Callable[[str], str]) -> Rig:

@@ -53,7 +53,7 @@ def patch_path(lab: Lab, label: str) -> Path:
 
 
 def make_arm_sheet(lab: Lab, arm: str, out: Path | None, *, write: bool) -> MadeSheet:
-    """The sheet of an arm for the lab's target; one of the same content that is there already is taken."""
+    """The sheet of an arm for the lab's target; one of the same content in ``out`` or in the lab is taken again."""
     return _make(lab, arm, _printed(lab, arm), target_artwork(lab), out or lab.sheets, write=write)
 
 
@@ -94,7 +94,7 @@ def _make(lab: Lab, arm: str, printed: Printed, sign: Artwork, folder: Path, *, 
         texture_sha256=None if printed.texture is None else sha256_bytes(texture_png(printed.texture)),
         patch=printed.patch,
     )
-    present = read_sheets(folder)
+    present = read_sheets(folder) + (read_sheets(lab.sheets) if folder != lab.sheets else [])
     sheet = _same(order, present) or lay_out(_with_free_ids(order, present))
     if write:
         write_sheet(folder, sheet, printed.texture, sign)
@@ -102,7 +102,7 @@ def _make(lab: Lab, arm: str, printed: Printed, sign: Artwork, folder: Path, *, 
 
 
 def _same(order: SheetOrder, present: list[Sheet]) -> Sheet | None:
-    """The sheet in the folder that this order would give again, whatever its tag ids."""
+    """The sheet that this order would give again, whatever its tag ids."""
     for sheet in present:
         again = lay_out(replace(order, first_tag_id=sheet.tags[0].id))
         if again == sheet:
@@ -111,7 +111,7 @@ def _same(order: SheetOrder, present: list[Sheet]) -> Sheet | None:
 
 
 def _with_free_ids(order: SheetOrder, present: list[Sheet]) -> SheetOrder:
-    """Tag ids that no sheet in the folder has: each frame says by itself which sticker it shows."""
+    """Tag ids that no sheet there or in the lab has: each frame says by itself which sticker it shows."""
     highest = max((tag.id for sheet in present for tag in sheet.tags), default=-1)
     return replace(order, first_tag_id=highest + 1)
 
