@@ -39,7 +39,7 @@ def score_session(
     """Score every frame of a session with every recognizer; what was computed before from the same is read again."""
     parameters = [
         [frame.sha256 for frame in session.frames],
-        [[each.name, each.contract.sha256] for each in recognizers],
+        [each.contract.model_dump(mode="json") for each in recognizers],
         provider,
     ]
     path = derived_path(session.folder, "scores", ".jsonl", parameters)
