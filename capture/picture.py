@@ -8,7 +8,7 @@ import warnings
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from calibration.errors import BadImage
 
@@ -46,6 +46,8 @@ def decode_kept(data: bytes, where: str) -> tuple[Pixels, str]:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
             upright = ImageOps.exif_transpose(image)
             return _rgb(upright), KEPT_SUFFIXES.get(image.format or "", "")
+    except UnidentifiedImageError as error:
+        raise BadImage(f"{where} cannot be decoded: no picture of a known kind", where=where) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadImage(f"{where} cannot be decoded: {error}", where=where) from error
 

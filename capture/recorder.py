@@ -59,6 +59,7 @@ from capture.session import (
     SessionHeader,
     inside,
     read_session,
+    require_session,
 )
 
 _RECORDED_PACKAGES = (
@@ -178,6 +179,7 @@ class SessionWriter:
         :class:`calibration.errors.SessionLocked` while another process writes to it,
         :class:`BadUsage` when it is sealed.
         """
+        require_session(folder)
         writer = cls(folder, machine, clock)
         try:
             _sweep(folder)

@@ -107,9 +107,15 @@ def _check(
     plan: Plan | None, sheets: Mapping[str, Sheet], camera: Camera, session: SessionWriter, limit: int | None
 ) -> None:
     if session.header.camera != camera.identity:
-        raise BadUsage(f"the session was begun with the camera {session.header.camera}, not {camera.identity}")
+        raise BadUsage(
+            f"the session {session.folder} was begun with the camera {session.header.camera}, not {camera.identity}",
+            hint="take that camera, or begin a new session: --new",
+        )
     if plan != session.plan:
-        raise BadUsage(f"the plan is not the one that the session {session.folder} was begun with")
+        raise BadUsage(
+            f"the plan is not the one that the session {session.folder} was begun with",
+            hint="take that plan, or begin a new session: --new",
+        )
     if plan is None and limit is None and not isinstance(camera, FiniteCamera):
         raise BadUsage(f"{camera.identity} has no end: without a plan, say how many frames to take", where="--frames")
     if limit is not None and limit < 1:

@@ -160,13 +160,18 @@ def inside(folder: Path, relative: str, where: str) -> Path:
     return folder / path
 
 
+def require_session(folder: Path) -> None:
+    """:class:`MissingFile` when ``folder`` is no session."""
+    if not (folder / HEADER).is_file():
+        raise MissingFile(f"{folder} is not a session: it has no {HEADER}", where=str(folder))
+
+
 def read_session(folder: Path) -> Session:
     """Read a session folder; of the frames only their journal lines.
 
     :class:`MissingFile` when ``folder`` is no session, :class:`BadConfig` (with the line) when it was damaged.
     """
-    if not (folder / HEADER).is_file():
-        raise MissingFile(f"{folder} is not a session: it has no {HEADER}", where=str(folder))
+    require_session(folder)
     header = read_document(folder / HEADER, SessionHeader)
     reading = _Reading(folder, _plan(folder, header))
     for line in read_lines(folder / JOURNAL):

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from calibration.errors import BadImage, BadInput
 from calibration.files import read_bytes
@@ -143,7 +143,8 @@ def _own_raster(data: bytes, path: Path, label: str) -> Artwork:
             # Phones write pictures lying on their side, with a note on how to turn them.
             upright = ImageOps.exif_transpose(image).convert("RGBA")
         except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
-            message = f"{path} cannot be decoded; a picture as SVG, PNG or JPEG is accepted ({error})"
+            why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
+            message = f"{path} cannot be decoded; a picture as SVG, PNG or JPEG is accepted{why}"
             raise BadImage(message, where=str(path)) from error
     if not upright.getchannel("A").getextrema()[1]:
         raise BadImage(f"{path} is fully transparent: there is nothing to print", where=str(path))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.camera import CameraModel
-from calibration.errors import BadConfig
+from calibration.errors import BadConfig, BadInput, BadUsage
 from calibration.files import read_bytes, read_document
 from calibration.sheet import Sheet
 from capture.cameras.base import Camera, FiniteCamera, StagedCamera
@@ -20,8 +20,9 @@ from capture.quality import Limits, Verdict, judge
 from capture.recorder import Input, SessionWriter, sheet_inputs, this_machine
 from capture.rig import FixedRig, OperatorRig, Rig, StagedRig
 from capture.runner import CaptureOutcome, Gate, Progress, outcome_of, run_capture
-from capture.session import SEAL, read_session
+from capture.session import SEAL, Session, read_session
 from capture.stop import StopFlag
+from pipeline.localizing import session_camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,13 @@ def unfinished_session(sessions: Path, plan: Path) -> Path | None:
     for folder in sorted((path.parent for path in sessions.glob("*/session.json")), reverse=True):
         if (folder / SEAL).exists():
             continue
-        session = read_session(folder)
+        try:
+            session = read_session(folder)
+        except BadInput as error:
+            hint = "to leave it as it is, begin a new session: --new"
+            raise BadConfig(
+                f"an unfinished session is damaged: {error.message}", hint=hint, where=error.where
+            ) from error
         if session.plan == wanted and session.stopped != "limit":
             return folder
     return None
@@ -100,6 +107,7 @@ def _camera_model(order: CaptureOrder, camera: Camera) -> CameraModel | None:
 
 def _open_session(order: CaptureOrder, camera: Camera, model: CameraModel | None, clock: Clock) -> SessionWriter:
     if order.resume:
+        _refuse_other_calibration(read_session(order.resume), model)
         return SessionWriter.resume(order.resume, machine=this_machine(), clock=clock)
     inputs = [one for path in order.sheets for one in sheet_inputs(path)]
     inputs = list({one.name: one for one in inputs}.values())
@@ -118,6 +126,16 @@ def _open_session(order: CaptureOrder, camera: Camera, model: CameraModel | None
         operator=order.operator,
         seed=order.seed,
     )
+
+
+def _refuse_other_calibration(session: Session, model: CameraModel | None) -> None:
+    """A session is localized with the one camera calibration that lies in it."""
+    if session_camera(session) != model:
+        raise BadUsage(
+            f"the session {session.folder} was begun with another camera calibration",
+            hint="take that calibration, or begin a new session: --new",
+            where=str(session.folder),
+        )
 
 
 def _without_secrets(lab_file: Path) -> Input:

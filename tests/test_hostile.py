@@ -209,3 +209,42 @@ def test_a_file_in_the_place_of_a_labs_folder(tmp_path):
     (tmp_path / "models").write_text("")
     with pytest.raises(NotReady, match="models"):
         create_lab(tmp_path, seed=1)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A lab with an unfinished session of three frames."""
+    for words in ("init lab --json", "capture --lab lab --frames 3 --json"):
+        assert dpcam(words, cwd=tmp_path).returncode == 0
+    session = next((tmp_path / "lab" / "sessions").iterdir())
+    # As a recorder leaves it that was killed before its last line.
+    lines = (session / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (session / "events.jsonl").write_bytes(b"".join(lines[:-1]))
+    return tmp_path / "lab"
+
+
+def test_what_cannot_be_resumed_says_how_to_begin_anew(lab):
+    session = next((lab / "sessions").iterdir())
+    model = json.loads((session / "inputs" / "camera.json").read_text())
+    (lab / "other.json").write_text(json.dumps({**model, "fx": 1.1 * model["fx"]}))
+    for more, environ in (("--camera sim:?noise=0", {}), ("", {"DPCAM_CAMERA_CALIBRATION": "other.json"})):
+        done = dpcam(f"capture {more} --json", cwd=lab, env={**os.environ, **environ})
+        error = json.loads(done.stdout)["errors"][0]
+        assert (done.returncode, "--new" in error["hint"]) == (2, True), error
+
+
+def test_a_damaged_session_is_named_and_hides_no_other(lab):
+    session = next((lab / "sessions").iterdir())
+    (session / "session.json").write_text("{")
+    done = dpcam("capture --json", cwd=lab)
+    assert (done.returncode, "--new" in json.loads(done.stdout)["errors"][0]["hint"]) == (3, True)
+    assert dpcam("capture --new --frames 1 --json", cwd=lab).returncode == 0
+    listed = json.loads(dpcam("session list --json", cwd=lab).stdout)
+    assert (listed["exit_code"], len(listed["data"]["sessions"])) == (5, 1)
+    assert listed["errors"][0]["where"] == str(session.relative_to(lab))
+
+
+@pytest.mark.parametrize(("words", "code"), [("--resume nowhere", 3), ("--camera v4l2:", 2)])
+def test_captures_that_cannot_begin(words, code, tmp_path):
+    done = dpcam(f"capture {words} --no-plan --frames 1 --json", cwd=tmp_path)
+    assert (json.loads(done.stdout)["exit_code"], list(tmp_path.iterdir())) == (code, [])

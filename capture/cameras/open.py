@@ -107,6 +107,8 @@ def _checked_address(uri: str) -> str:
 def _open_v4l2(device: str, clock: Clock, timing: Timing) -> Camera:
     from capture.cameras.opencv import connect_v4l2, stable_device_name
 
+    if not device:
+        raise BadUsage("the camera 'v4l2:' names no device, such as v4l2:/dev/video0", where="--camera")
     path = Path(f"/dev/video{device}" if device.isdigit() else device)
     return LiveCamera(f"v4l2:{stable_device_name(path)}", lambda: connect_v4l2(path), clock, timing)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from calibration.errors import BadUsage, DpcamError, Incomplete, Interrupted, LimitNotMet
+from calibration.errors import BadInput, BadUsage, DpcamError, Incomplete, Interrupted, LimitNotMet
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
 from pipeline.cli.context import ask, enter_lab
 from pipeline.cli.output import note, progress_bar
@@ -214,11 +214,16 @@ def report(
 
 @command(group, "list")
 def list_sessions(lab: LabOption = Path()) -> Result:
-    """List the sessions of the lab."""
+    """List the sessions of the lab; damaged ones are errors beside the list."""
     from capture.session import read_session
 
-    root = enter_lab(lab).sessions
-    found = [read_session(path.parent) for path in sorted(root.glob("*/session.json"))]
+    found = []
+    damaged = []
+    for path in sorted(enter_lab(lab).sessions.glob("*/session.json")):
+        try:
+            found.append(read_session(path.parent))
+        except BadInput as error:
+            damaged.append(_incomplete(error.message, str(path.parent)))
     listed = [
         {
             "session": str(each.folder),
@@ -231,7 +236,9 @@ def list_sessions(lab: LabOption = Path()) -> Result:
     ]
     rows = tuple((each.folder.name, str(len(each.frames)), str(len(each.skips)), _state(each.sealed)) for each in found)
     return Result(
-        data={"sessions": listed}, tables=[Table("Sessions", ("session", "frames", "skipped", "state"), rows)]
+        data={"sessions": listed},
+        tables=[Table("Sessions", ("session", "frames", "skipped", "state"), rows)],
+        errors=damaged,
     )
 
 
