@@ -82,7 +82,9 @@ class Lab:
         """All recognizers of the bench: the zoo's and those in the lab's own folders."""
         models = self.config.models
         folders = [zoo_folder()] if models.zoo else []
-        folders += [folder for folder in (self.folder / name for name in models.folders) if folder.is_dir()]
+        # Outside of a lab the default folder is not there; one that somebody named has to be.
+        own = [self.folder / name for name in models.folders]
+        folders += [path for path in own if path.is_dir() or models.folders != Config().models.folders]
         return load_recognizers(folders)
 
     def camera_model(self) -> CameraModel | None:
