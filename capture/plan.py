@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,10 @@ MANDATORY_ARMS = ("bare", "blank")
 """Without these two controls no effect can be told from a change of surroundings."""
 
 
+DistanceMm = Annotated[float, Field(gt=0, le=100_000)]
+TiltDeg = Annotated[float, Field(ge=-89, le=89)]
+
+
 class Condition(Document):
     """What the rig sets or the operator arranges for a shot.
 
@@ -23,9 +27,9 @@ class Condition(Document):
     named lighting (the simulator knows its own names); ``extra`` holds anything else that a rig understands.
     """
 
-    distance_mm: float = Field(gt=0, le=100_000)
-    yaw_deg: float = Field(default=0.0, ge=-89, le=89)
-    pitch_deg: float = Field(default=0.0, ge=-89, le=89)
+    distance_mm: DistanceMm
+    yaw_deg: TiltDeg = 0.0
+    pitch_deg: TiltDeg = 0.0
     roll_deg: float = Field(default=0.0, ge=-180, le=180)
     light: str = "day"
     extra: dict[str, float | str] = Field(default_factory=dict)

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator
 from calibration.errors import BadConfig
 from calibration.files import Document, first_problem, read_bytes
 from calibration.sheet import ARMS, PAPERS_MM
+from capture.plan import DistanceMm, TiltDeg
 
 LAB_FILE = "lab.toml"
 ENVIRONMENT_PREFIX = "DPCAM_"
@@ -39,7 +40,7 @@ class TargetSection(Document):
 class CameraSection(Document):
     """The camera's address, and its calibration file (relative to the lab)."""
 
-    uri: str = "sim:"
+    uri: str = Field(default="sim:", coerce_numbers_to_str=True)
     calibration: str | None = None
 
 
@@ -85,9 +86,9 @@ class SheetSection(Document):
 class PlanSection(Document):
     """Conditions are all combinations of these; each is taken ``repeats`` times with each arm."""
 
-    distances_mm: list[float] = Field(default_factory=lambda: [1200.0, 1700.0, 2200.0], min_length=1)
-    yaws_deg: list[float] = Field(default_factory=lambda: [-45.0, 0.0, 45.0], min_length=1)
-    pitches_deg: list[float] = Field(default_factory=lambda: [0.0], min_length=1)
+    distances_mm: list[DistanceMm] = Field(default_factory=lambda: [1200.0, 1700.0, 2200.0], min_length=1)
+    yaws_deg: list[TiltDeg] = Field(default_factory=lambda: [-45.0, 0.0, 45.0], min_length=1)
+    pitches_deg: list[TiltDeg] = Field(default_factory=lambda: [0.0], min_length=1)
     lights: list[str] = Field(default_factory=lambda: ["day", "dim"], min_length=1)
     repeats: int = Field(default=1, ge=1, le=1000)
 
@@ -167,7 +168,7 @@ def _section_fields(section: Any) -> list[str]:
 
 def _parse_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_bytes(path).decode())
+        return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path} is not TOML: {error}", where=str(path)) from error
 
@@ -196,15 +197,18 @@ def _unknown(key: str, known: list[str], where: str) -> str:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """``DPCAM_CAMERA_URI`` → ``camera.uri``; values are read as TOML where they parse, else as text."""
-    names = {ENVIRONMENT_PREFIX + key.replace(".", "_").upper(): key for key in known_keys()}
+    """``DPCAM_CAMERA_URI`` → ``camera.uri``; values are read as TOML where that gives what is wanted, else as text."""
+    defaults = known_keys()
+    names = {ENVIRONMENT_PREFIX + key.replace(".", "_").upper(): key for key in defaults}
     found: dict[str, Any] = {}
     for name, text in environ.items():
         if not name.startswith(ENVIRONMENT_PREFIX) or name in RESERVED:
             continue
         if name not in names:
             raise BadConfig(_unknown(name, list(names), "environment"), where=name)
-        found[names[name]] = _toml_value(text)
+        value = _toml_value(text)
+        wants_text = isinstance(defaults[names[name]], str | None)
+        found[names[name]] = text if wants_text and not isinstance(value, str) else value
     return found
 
 

@@ -23,6 +23,7 @@ from patches.layout import SheetOrder, lay_out
 from patches.patch import PatchGeometry
 from pipeline.cli.models import _size
 from pipeline.cli.sessions import _names
+from pipeline.config import load_settings
 from pipeline.lab import create_lab, read_sheets
 from pipeline.recognizers import Recognizer, Runner, add_model, open_session
 from pipeline.score import score, true_label
@@ -248,3 +249,18 @@ def test_a_damaged_session_is_named_and_hides_no_other(lab):
 def test_captures_that_cannot_begin(words, code, tmp_path):
     done = dpcam(f"capture {words} --no-plan --frames 1 --json", cwd=tmp_path)
     assert (json.loads(done.stdout)["exit_code"], list(tmp_path.iterdir())) == (code, [])
+
+
+@pytest.mark.parametrize(
+    "values", ["distances_mm = [inf]", "yaws_deg = [95]", "pitches_deg = [nan]", "distances_mm = [0]"]
+)
+def test_conditions_that_nobody_can_arrange_are_refused_in_lab_toml(values, tmp_path):
+    (tmp_path / "lab.toml").write_text(f"[plan]\n{values}\n")
+    with pytest.raises(BadConfig, match=f"plan.{values.split()[0]}"):
+        load_settings(tmp_path, environ={})
+
+
+def test_a_device_number_is_a_camera(tmp_path):
+    assert load_settings(tmp_path, environ={"DPCAM_CAMERA_URI": "0"}).config.camera.uri == "0"
+    (tmp_path / "lab.toml").write_text("\ufeff[camera]\nuri = 1\n", encoding="utf-8")
+    assert load_settings(tmp_path, environ={"DPCAM_TARGET_LABEL": "50"}).config.camera.uri == "1"
