@@ -63,7 +63,7 @@ class TrainedPatch:
 def training_bench(lab: Lab, label: str) -> Bench:
     """Surrogates as lab.toml names them, or all that are not held out and know the label; the others judge.
 
-    :class:`BadUsage` when a held-out recognizer is named as surrogate, or none is left.
+    :class:`BadUsage` when one that is held out or does not know the label is named as surrogate, or none is left.
     """
     recognizers = lab.recognizers()
     knowing = [each for each in recognizers if label in each.contract.labels]
@@ -72,6 +72,9 @@ def training_bench(lab: Lab, label: str) -> Bench:
     barred = [each.name for each in chosen if each.contract.held_out]
     if barred:
         raise BadUsage(f"{barred[0]} is held out: no patch may be trained on it", hint="name other surrogates")
+    strangers = [each.name for each in chosen if each not in knowing]
+    if strangers:
+        raise BadUsage(f"{strangers[0]} does not know the label {label!r}", hint="name other surrogates")
     if not chosen:
         known = sorted({word for each in recognizers for word in each.contract.labels})
         shown = ", ".join(known[:50]) + (", ..." if len(known) > 50 else "")
