@@ -94,6 +94,11 @@ def in_file_name(word: str) -> str:
     return re.sub(r"[^\w.-]+", "-", word)[:60].strip("-.") or "unnamed"
 
 
+def readable_name(name: str) -> str:
+    """A file name as text that can be written down: bytes in it that are no UTF-8 as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def read_bytes(path: Path) -> bytes:
     """Read a file; :class:`MissingFile` when it is not there."""
     try:

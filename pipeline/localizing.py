@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from calibration.camera import CameraModel
-from calibration.errors import BadConfig, BadImage, MissingFile
+from calibration.errors import BadImage, MissingFile
 from calibration.files import (
     Document,
     parse_document,
@@ -27,7 +26,7 @@ from calibration.sheet import Sheet
 from capture.localize import Localization, localize
 from capture.picture import decode_picture
 from capture.session import FrameRecord, Session
-from pipeline.derived import derived_path
+from pipeline.derived import derived_path, read_lines
 
 
 class LocalizedFrame(Document):
@@ -53,10 +52,13 @@ class LocalizedFrame(Document):
     corner_error_px: float | None = None
 
 
+_LINE = TypeAdapter(LocalizedFrame)
+
+
 class Truth(Document):
     """What is needed of a simulated frame's ground truth."""
 
-    frame_corners_px: list[tuple[float, float]]
+    frame_corners_px: list[tuple[float, float]] = Field(min_length=4, max_length=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def localize_session(session: Session, progress: Callable[[int], None]) -> tuple
     camera = session_camera(session)
     path = derived_path(session.folder, "localizations", ".jsonl", [frame.sha256 for frame in session.frames])
     if path.is_file():
-        return path, _read(path, len(session.frames))
+        return path, read_lines(path, _LINE, len(session.frames))
     found = []
     for frame in session.frames:
         found.append(localize_frame(frame, sheets, camera))
@@ -156,11 +158,3 @@ def _corner_error(frame: FrameRecord, corners: Array) -> float | None:
     kept = {"frame_corners_px": content["frame_corners_px"]}
     truth = parse_document(kept, Truth, where=str(frame.truth))
     return float(np.linalg.norm(corners - np.array(truth.frame_corners_px), axis=1).mean())
-
-
-def _read(path: Path, count: int) -> list[LocalizedFrame]:
-    lines = read_bytes(path).decode().splitlines()
-    frames = [parse_document(json.loads(line), LocalizedFrame, where=str(path)) for line in lines]
-    if len(frames) != count:
-        raise BadConfig(f"{path} has {len(frames)} lines for {count} frames", hint="delete it, then run again")
-    return frames

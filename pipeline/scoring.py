@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from calibration.errors import BadConfig
-from calibration.files import first_problem, read_bytes, write_bytes
+from calibration.files import write_bytes
 from capture.plan import Plan
 from capture.session import Session
-from pipeline.derived import derived_path
+from pipeline.derived import derived_path, read_lines
 from pipeline.localizing import localize_session
 from pipeline.recognizers import Provider, Recognizer, open_session
 from pipeline.score import Answer, Row, score, summarize
@@ -44,7 +43,7 @@ def score_session(
     ]
     path = derived_path(session.folder, "scores", ".jsonl", parameters)
     if path.is_file():
-        answers = _read(path)
+        answers = tuple(read_lines(path, _ANSWER, len(session.frames) * len(recognizers)))
     else:
         _, localized = localize_session(session, progress)
         runners = [open_session(each, provider) for each in recognizers]
@@ -90,10 +89,3 @@ def judge_session(session: Session, answers: Sequence[Answer]) -> Judgement | No
 
 def _write(path: Path, answers: Sequence[Answer]) -> None:
     write_bytes(path, b"".join(_ANSWER.dump_json(answer) + b"\n" for answer in answers))
-
-
-def _read(path: Path) -> tuple[Answer, ...]:
-    try:
-        return tuple(_ANSWER.validate_json(line) for line in read_bytes(path).splitlines())
-    except ValidationError as error:
-        raise BadConfig(f"{path}: {first_problem(error)}", hint="delete it, then run again", where=str(path)) from error

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import BadImage, BadInput, MissingFile
-from calibration.files import read_bytes, read_document
+from calibration.files import read_bytes, read_document, readable_name
 from calibration.sheet import Sheet
 from capture.picture import PICTURE_SUFFIXES, decode_picture
 from capture.plan import Condition
@@ -37,8 +37,8 @@ class Folder:
     def samples(self) -> Iterator[Sample]:
         """One sample a file; the whole picture is the crop."""
         for path in self.files:
-            name = _readable(path.relative_to(self.root).as_posix())
-            truth = _readable(path.parent.name) if self.class_from_folder else self.label
+            name = readable_name(path.relative_to(self.root).as_posix())
+            truth = readable_name(path.parent.name) if self.class_from_folder else self.label
             yield Sample(name=name, arm="images", truth=truth, cell=name, crop=_file_crop(path, name))
 
 
@@ -67,11 +67,6 @@ def _below(root: Path) -> Iterator[Path]:
 
     for folder, _, names in os.walk(root, onerror=refuse):
         yield from (Path(folder, name) for name in names)
-
-
-def _readable(name: str) -> str:
-    """A file name as text that can be written down: bytes that are no UTF-8 as escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def session_samples(session: Session, localized: Sequence[LocalizedFrame]) -> Iterator[Sample]:

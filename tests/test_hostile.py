@@ -264,3 +264,35 @@ def test_a_device_number_is_a_camera(tmp_path):
     assert load_settings(tmp_path, environ={"DPCAM_CAMERA_URI": "0"}).config.camera.uri == "0"
     (tmp_path / "lab.toml").write_text("\ufeff[camera]\nuri = 1\n", encoding="utf-8")
     assert load_settings(tmp_path, environ={"DPCAM_TARGET_LABEL": "50"}).config.camera.uri == "1"
+
+
+def test_what_was_computed_before_is_taken_only_whole(lab):
+    session = next((lab / "sessions").iterdir())
+    assert dpcam(f"score {session} --json", cwd=lab).returncode == 0
+    for path in (session / "derived").iterdir():
+        whole = path.read_bytes()
+        for damaged in (b"", whole[:-40]):
+            path.write_bytes(damaged)
+            words = "score" if path.name.startswith("scores") else "localize"
+            done = dpcam(f"{words} {session} --json", cwd=lab)
+            error = json.loads(done.stdout)["errors"][0]
+            assert (error["code"], error["where"], "delete it" in error["hint"]) == ("config", str(path), True)
+        path.write_bytes(whole)
+
+
+def test_ground_truth_has_four_corners(lab):
+    session = next((lab / "sessions").iterdir())
+    truth = next(session.glob("frames/*/*.truth.json"))
+    truth.write_text('{"frame_corners_px": [[1, 2]]}')
+    done = dpcam(f"localize {session} --json", cwd=lab)
+    assert "frame_corners_px" in json.loads(done.stdout)["errors"][0]["message"]
+
+
+def test_pictures_with_names_that_are_no_text_are_captured(tmp_path):
+    plain = picture(tmp_path / "photos" / "a.png")
+    plain.rename(plain.with_name(os.fsdecode(b"n\xfe.png")))
+    done = dpcam("capture --camera photos --json", cwd=tmp_path)
+    events = Path(tmp_path, json.loads(done.stdout)["data"]["session"], "events.jsonl").read_text()
+    assert r'"file":"n\\xfe.png"' in events
+    done = dpcam("capture --camera $'film\\xff.avi' --json", cwd=tmp_path)
+    assert json.loads(done.stdout)["errors"][0]["code"] == "usage"

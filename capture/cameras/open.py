@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from calibration.errors import BadUsage, MissingFile
+from calibration.files import readable_name
 from capture.cameras.base import Camera
 from capture.cameras.live import LiveCamera, Timing
 from capture.frame import Clock
@@ -64,6 +65,9 @@ def safe_address(uri: str) -> str:
 def _split(uri: str) -> tuple[str, str]:
     """Scheme in lower case and the rest; a path that exists has no scheme, whatever is in its name."""
     match = _SCHEME.match(uri)
+    if readable_name(uri) != uri:
+        # Sessions could not say where their pictures come from; OpenCV even crashes.
+        raise BadUsage(f"the address of the camera is no UTF-8 text: {readable_name(uri)}", where="--camera")
     if not uri.strip():
         raise BadUsage(f"the address of the camera is empty; accepted: {ACCEPTED}", where="--camera")
     if match is None or Path(uri).exists():

@@ -8,7 +8,7 @@ from typing import Any
 
 from calibration.camera import CameraModel
 from calibration.errors import BadInput, CameraGone, MissingFile
-from calibration.files import read_bytes, read_document, read_json
+from calibration.files import read_bytes, read_document, read_json, readable_name
 from calibration.sheet import Sheet
 from capture.frame import Clock, Frame
 from capture.picture import PICTURE_SUFFIXES, decode_kept
@@ -34,7 +34,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def _frame(path: Path, clock: Clock, settings: Mapping[str, str | int | float], truth: Any = None) -> Frame:
     data = read_bytes(path)
-    pixels, suffix = decode_kept(data, str(path))
+    pixels, suffix = decode_kept(data, readable_name(str(path)))
     return Frame(
         pixels=pixels,
         t_mono_ns=clock.mono_ns(),
@@ -85,7 +85,7 @@ class FolderCamera:
             raise CameraGone(f"{self._identity} has no more pictures", where=self._identity)
         path = self._pictures[self._given]
         self._given += 1
-        return _frame(path, self._clock, {"file": path.name})
+        return _frame(path, self._clock, {"file": readable_name(path.name)})
 
     def close(self) -> None:
         """Nothing is held open."""
