@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from capture.picture import decode_picture
 from patches.artwork import load_artwork
 from patches.layout import SheetOrder, lay_out
 from patches.patch import PatchGeometry
+from pipeline.cli.app import main
 from pipeline.cli.models import _size
 from pipeline.cli.sessions import _names
 from pipeline.config import load_settings
@@ -296,3 +298,14 @@ def test_pictures_with_names_that_are_no_text_are_captured(tmp_path):
     assert r'"file":"n\\xfe.png"' in events
     done = dpcam("capture --camera $'film\\xff.avi' --json", cwd=tmp_path)
     assert json.loads(done.stdout)["errors"][0]["code"] == "usage"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_never_says_that_it_is_done(number, capsys, monkeypatch):
+    monkeypatch.setattr("pipeline.doctor.examine", lambda lab: os.kill(os.getpid(), number))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert (ended.value.code, answer["exit_code"], answer["errors"][0]["code"]) == (*[128 + number] * 2, "interrupted")
+    assert signal.getsignal(signal.SIGTERM) is before

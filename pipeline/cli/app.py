@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Any
 
 import typer
@@ -18,6 +20,9 @@ from pipeline.cli import bench, calibrate, lab, models, paper, sessions
 from pipeline.cli.command import new_group
 from pipeline.cli.output import print_result, take_streams
 from pipeline.result import Result
+
+TYPER_INTERRUPTED = 130
+"""What typer gives back when it swallows an interruption."""
 
 app = new_group("Train, print, capture, localize and score defensive patches. `dpcam demo` shows all of it.")
 for module in (lab, models, paper, calibrate, sessions, bench):
@@ -31,12 +36,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     as_json = "--json" in _before_separator(words)
     words = [word for i, word in enumerate(words) if word != "--json" or i >= len(_before_separator(words))]
     root = typer.main.get_command(app)
-    result = _run(root, words, as_json)
+    with _ended_by() as exit_code:
+        result = _run(root, words, as_json, exit_code)
     written = print_result(_command_path(root, words), result, as_json=as_json)
     sys.exit(result.exit_code if written else result.exit_code or NotReady.exit_code)
 
 
-def _run(root: Any, words: list[str], as_json: bool) -> Result:
+@contextlib.contextmanager
+def _ended_by() -> Iterator[Callable[[], int]]:
+    """Within: SIGTERM interrupts as SIGINT does. Yields what to exit with after an interruption."""
+    seen: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield lambda: 128 + (seen[0] if seen else signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(root: Any, words: list[str], as_json: bool, interrupted: Callable[[], int]) -> Result:
     """Run the command; whatever goes wrong becomes a :class:`Result` with its error."""
     try:
         return _answer(root, words, as_json)
@@ -45,7 +67,8 @@ def _run(root: Any, words: list[str], as_json: bool) -> Result:
     except DpcamError as error:
         return Result(errors=[error])
     except KeyboardInterrupt:
-        return Result(errors=[Interrupted("interrupted; what was finished is kept", hint="run again to resume")])
+        message = "interrupted; what was finished is kept"
+        return Result(errors=[Interrupted(message, exit_code=interrupted(), hint="run again")])
     except ImportError as error:
         return Result(errors=[_import_problem(error)])
     except Exception as error:
@@ -60,6 +83,8 @@ def _answer(root: Any, words: list[str], as_json: bool) -> Result:
         answer = root.main(args=words, prog_name="dpcam", standalone_mode=False)
     if isinstance(answer, Result):
         return answer
+    if answer == TYPER_INTERRUPTED:
+        raise KeyboardInterrupt
     return Result(data={"help": printed.getvalue()} if as_json else {})
 
 
