@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -214,16 +215,23 @@ def test_a_file_in_the_place_of_a_labs_folder(tmp_path):
         create_lab(tmp_path, seed=1)
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def captured_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lab with an unfinished session of three frames."""
+    folder = tmp_path_factory.mktemp("hostile")
     for words in ("init lab --json", "capture --lab lab --frames 3 --json"):
-        assert dpcam(words, cwd=tmp_path).returncode == 0
-    session = next((tmp_path / "lab" / "sessions").iterdir())
+        assert dpcam(words, cwd=folder).returncode == 0
+    session = next((folder / "lab" / "sessions").iterdir())
     # As a recorder leaves it that was killed before its last line.
     lines = (session / "events.jsonl").read_bytes().splitlines(keepends=True)
     (session / "events.jsonl").write_bytes(b"".join(lines[:-1]))
-    return tmp_path / "lab"
+    return folder / "lab"
+
+
+@pytest.fixture
+def lab(captured_lab: Path, tmp_path: Path) -> Path:
+    """A copy of it, to break."""
+    return Path(shutil.copytree(captured_lab, tmp_path / "lab"))
 
 
 def test_what_cannot_be_resumed_says_how_to_begin_anew(lab):
