@@ -6,13 +6,15 @@ through it (in torch, parity-tested against this file).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 from pydantic import Field
 
-from calibration.files import Document
+from calibration.errors import BadModel
+from calibration.files import Document, read_bytes, sha256_bytes
 
 Layout = Literal["NCHW", "NHWC"]
 Output = Literal["logits", "probabilities"]
@@ -60,6 +62,18 @@ class Contract(Document):
     licence: str = ""
     training_data: str = ""
     self_test: SelfTest | None = None
+
+
+def model_bytes(contract: Contract, onnx: Path) -> bytes:
+    """The content of the ONNX file; :class:`BadModel` when it is not the one that the contract declares."""
+    data = read_bytes(onnx)
+    if sha256_bytes(data) != contract.sha256:
+        raise BadModel(
+            f"{onnx.name} is not the file that {contract.name}.json declares: its sha256 differs",
+            hint="it was changed or truncated; restore it or add it again",
+            where=str(onnx),
+        )
+    return data
 
 
 def self_test_images(contract: Contract, seed: int) -> np.ndarray:

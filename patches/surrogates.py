@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from calibration.contract import Contract, self_test_images
+from calibration.contract import Contract, model_bytes, self_test_images
 from calibration.errors import BadInput, BadModel
-from calibration.files import read_bytes, sha256_bytes
 from patches.resample import shrink
 
 SMALLEST_PROBABILITY = 1e-12
@@ -70,14 +69,7 @@ def load_surrogates(sources: Sequence[SurrogateSource]) -> list[Surrogate]:
 def load_surrogate(source: SurrogateSource) -> Surrogate:
     """Convert one model, freeze it, hold it against its self-test, and see that gradients come through."""
     contract = source.contract
-    data = read_bytes(source.onnx)
-    if sha256_bytes(data) != contract.sha256:
-        raise BadModel(
-            f"{source.onnx.name} is not the file that the contract of {contract.name} declares: its sha256 differs",
-            hint="it was changed or truncated; restore it or add it again",
-            where=str(source.onnx),
-        )
-    network = convert(data, contract.name)
+    network = convert(model_bytes(contract, source.onnx), contract.name)
     delta = parity(network, contract)
     check_gradient(network, contract)
     return Surrogate(contract, network, delta)

@@ -13,7 +13,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from calibration.contract import Contract, Layout, Output, SelfTest, resize_rgb, self_test_images, to_tensor
+from calibration.contract import (
+    Contract,
+    Layout,
+    Output,
+    SelfTest,
+    model_bytes,
+    resize_rgb,
+    self_test_images,
+    to_tensor,
+)
 from calibration.errors import BadConfig, BadInput, BadModel, BadUsage, MissingFile, NoProvider
 from calibration.files import (
     files_of_format,
@@ -148,13 +157,7 @@ def open_session(
     ``threads`` is for one operation; 0 takes all cores. Raises :class:`MissingFile`, :class:`BadModel` (other bytes
     than declared, cannot be run, self-test failed) or :class:`NoProvider`.
     """
-    data = read_bytes(recognizer.onnx)
-    if sha256_bytes(data) != recognizer.contract.sha256:
-        raise BadModel(
-            f"{recognizer.onnx.name} is not the file that {recognizer.name}.json declares: its sha256 differs",
-            hint="it was changed or truncated; restore it or add it again",
-            where=str(recognizer.onnx),
-        )
+    data = model_bytes(recognizer.contract, recognizer.onnx)
     refuse_external_data(data, recognizer.onnx)
     runner = Runner(recognizer.contract, start_session(data, recognizer.name, provider, threads))
     if verify and recognizer.contract.self_test is not None:
