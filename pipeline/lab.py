@@ -126,7 +126,9 @@ def shipped_patches() -> Path:
 
 
 def select_recognizers(recognizers: Sequence[Recognizer], names: Sequence[str] | None) -> list[Recognizer]:
-    """Those named, in that order, or all; :class:`BadUsage` names the known ones."""
+    """Those named, in that order, or all; :class:`BadUsage` names the known ones, :class:`BadInput` for no bench."""
+    if not recognizers:
+        raise BadInput("there is no recognizer on the bench", hint="dpcam models add, or models.zoo = true in lab.toml")
     if not names:
         return list(recognizers)
     known = {each.name: each for each in recognizers}

@@ -317,3 +317,10 @@ def test_an_interrupted_command_never_says_that_it_is_done(number, capsys, monke
     answer = json.loads(capsys.readouterr().out)
     assert (ended.value.code, answer["exit_code"], answer["errors"][0]["code"]) == (*[128 + number] * 2, "interrupted")
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_empty_bench_scores_nothing(tmp_path):
+    (tmp_path / "lab.toml").write_text("[models]\nzoo = false\n")
+    picture(tmp_path / "photos" / "a.png")
+    done = dpcam("score --images photos --json", cwd=tmp_path)
+    assert (done.returncode, "no recognizer" in done.stderr) == (3, True)
