@@ -52,13 +52,16 @@ class ModelsSection(Document):
 
 
 class TrainSection(Document):
-    """Patch training. No ``surrogates`` named: all recognizers that are not held out."""
+    """Patch training. No ``surrogates`` named: all recognizers that are not held out.
+
+    ``wrong_class``: the class whose patch becomes the control arm wrong-class; none named: one that dpcam ships.
+    """
 
     surrogates: list[str] = Field(default_factory=list)
     steps: int = Field(default=200, ge=1, le=100_000)
     batch: int = Field(default=16, ge=1, le=4096)
     learning_rate: float = Field(default=0.2, gt=0, le=10)
-    wrong_class: str = "stop"
+    wrong_class: str | None = None
 
 
 class SheetSection(Document):

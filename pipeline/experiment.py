@@ -81,7 +81,7 @@ class Experiment:
     def _train(self, stop: StopFlag, say: Say, progress: Bar) -> tuple[Path, ...]:
         config = self.lab.config
         paths = []
-        for label in dict.fromkeys((config.target.label, config.train.wrong_class)):
+        for label in dict.fromkeys((config.target.label, self.lab.wrong_class)):
             path = patch_path(self.lab, label)
             if (self.retrain or not path.is_file()) and not stop():
                 say(f"training a patch for {label}")

@@ -31,7 +31,7 @@ width_mm = {width}          # at 2.2 m seen as a sign of 600 mm is at 44 m
 uri = "sim:"          # or 0, /dev/v4l/by-id/..., rtsp://..., http://..., a video file, a folder of pictures
 
 [train]
-wrong_class = "{wrong_class}"   # its patch becomes the control arm wrong-class
+# wrong_class = "..."   # its patch becomes the control arm wrong-class; one that dpcam ships, unless named
 
 [plan]
 distances_mm = {distances}
@@ -77,6 +77,12 @@ class Lab:
     def patch_arm(self) -> str:
         """Name of the arm of the lab's own patch: the target's label unless the verdict names another."""
         return self.config.verdict.arm or self.config.target.label
+
+    @property
+    def wrong_class(self) -> str:
+        """The class whose patch is the control arm ``wrong-class``: never the target's own."""
+        shipped = (path.stem for path in sorted(shipped_patches().glob("*.json"), reverse=True))
+        return self.config.train.wrong_class or next(name for name in shipped if name != self.config.target.label)
 
     def recognizers(self) -> list[Recognizer]:
         """All recognizers of the bench: the zoo's and those in the lab's own folders."""
@@ -150,7 +156,6 @@ def _lab_toml(name: str, seed: int) -> str:
         seed=seed,
         label=default.target.label,
         width=default.target.width_mm,
-        wrong_class=default.train.wrong_class,
         distances=default.plan.distances_mm,
         yaws=default.plan.yaws_deg,
         lights=str(default.plan.lights).replace("'", '"'),

@@ -126,7 +126,7 @@ def _printed(lab: Lab, arm: str) -> Printed:
         found = _wrong_patch(lab)
         wrong = found[1] if found else None
     texture = control_texture(arm, geometry, target_artwork(lab), seed=lab.config.lab.seed, wrong=wrong)
-    return Printed(texture, geometry, lab.config.train.wrong_class if arm == "wrong-class" else None)
+    return Printed(texture, geometry, lab.wrong_class if arm == "wrong-class" else None)
 
 
 def _geometry(lab: Lab) -> PatchGeometry:
@@ -164,7 +164,7 @@ def _read(lab: Lab, name: str) -> tuple[PatchDocument, Texture]:
 
 def _wrong_patch(lab: Lab) -> tuple[PatchDocument, Texture] | None:
     """The patch of the wrong class, or None; :class:`BadInput` when it is the target's own class."""
-    name = lab.config.train.wrong_class
+    name = lab.wrong_class
     if name == lab.config.target.label:
         raise BadInput(f"train.wrong_class is {name!r}, the target's own class", hint="name another class in lab.toml")
     try:

@@ -179,3 +179,17 @@ def test_a_plan_whose_sheet_is_gone_names_it(tmp_path: Path, small_lab: Path):
     with pytest.raises(BadConfig, match="which is not in") as caught:
         capture_order(opened(tmp_path))
     assert caught.value.hint == "dpcam plan"
+
+
+@pytest.mark.parametrize(
+    ("flags", "wrong"),
+    [
+        ({}, "stop"),
+        ({"target.label": "stop"}, "general-caution"),
+        ({"target.label": "yield"}, "stop"),
+        ({"train.wrong_class": "yield"}, "yield"),
+    ],
+)
+def test_the_wrong_class_is_never_the_targets_own_unless_it_is_named(tmp_path: Path, flags: dict[str, str], wrong: str):
+    lab = open_lab(tmp_path, environ={}, user_file=None, flags=flags, required=False)
+    assert lab.wrong_class == wrong
