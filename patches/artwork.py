@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from calibration.errors import BadImage, BadInput
-from calibration.files import read_bytes
+from calibration.files import read_bytes, sha256_bytes
 from calibration.sheet import Outline
 from patches.signs import SIGNS, WIDTH
 
@@ -39,6 +39,11 @@ class Artwork:
     aspect: float
     svg: str = ""
     png: bytes = b""
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the picture."""
+        return sha256_bytes(self.svg.encode() + self.png)
 
 
 def artwork_labels() -> tuple[str, ...]:

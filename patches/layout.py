@@ -38,7 +38,10 @@ STRIP_COLUMNS = 7
 
 @dataclass(frozen=True, slots=True)
 class SheetOrder:
-    """What a sheet is to hold. ``aspect``: height over width of the target; ``texture_sha256``: of what is printed."""
+    """What a sheet is to hold. ``aspect``: height over width of the target; ``texture_sha256``: of what is printed.
+
+    ``artwork``: digest of the target's picture, so that another picture of the same class makes another sheet.
+    """
 
     arm: str
     label: str
@@ -50,6 +53,7 @@ class SheetOrder:
     seed: int
     texture_sha256: str | None
     patch: str | None = None
+    artwork: str = ""
 
 
 def lay_out(order: SheetOrder) -> Sheet:
@@ -78,7 +82,7 @@ def lay_out(order: SheetOrder) -> Sheet:
             label=order.label,
             outline=order.outline,
             box=target,
-            artwork=target_file(order.label, order.geometry.target_mm),
+            artwork=target_file(order.label, order.geometry.target_mm, order.artwork),
         ),
         frame=frame,
         inner=inner,
@@ -96,9 +100,9 @@ def lay_out(order: SheetOrder) -> Sheet:
     return draft.model_copy(update={"id": name, "pdf": f"{name}.pdf", "texture": texture})
 
 
-def target_file(label: str, width_mm: float) -> str:
-    """File name of the target's own artwork at true size."""
-    return f"target-{in_file_name(label)}-{width_mm:g}mm.pdf"
+def target_file(label: str, width_mm: float, artwork: str) -> str:
+    """File name of the target's own artwork at true size; ``artwork`` is its digest."""
+    return "-".join(filter(None, ("target", in_file_name(label), f"{width_mm:g}mm", artwork[:8]))) + ".pdf"
 
 
 def _refuse_misfit(order: SheetOrder) -> None:

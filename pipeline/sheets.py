@@ -76,7 +76,7 @@ def make_lab_sheets(lab: Lab, *, write: bool) -> dict[str, Sheet]:
 def write_target(lab: Lab, out: Path) -> Path:
     """Write the target's artwork at true size; the PDF's path."""
     sign, width_mm = target_artwork(lab), lab.config.target.width_mm
-    path = out / target_file(sign.label, width_mm)
+    path = out / target_file(sign.label, width_mm, sign.digest)
     write_bytes(path, artwork_pdf(sign, width_mm))
     return path
 
@@ -93,6 +93,7 @@ def _make(lab: Lab, arm: str, printed: Printed, sign: Artwork, folder: Path, *, 
         seed=lab.config.lab.seed,
         texture_sha256=None if printed.texture is None else sha256_bytes(texture_png(printed.texture)),
         patch=printed.patch,
+        artwork=sign.digest,
     )
     present = read_sheets(folder) + (read_sheets(lab.sheets) if folder != lab.sheets else [])
     sheet = _same(order, present) or lay_out(_with_free_ids(order, present))

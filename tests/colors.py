@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper
 
-from pipeline.recognizers import Recognizer, add_model, load_recognizer
+from pipeline.declaring import add_model
+from pipeline.recognizers import Recognizer, load_recognizer
 
 COLORS = {"red": (200, 40, 40), "green": (30, 180, 20), "blue": (10, 20, 220)}
 BLACK = (0, 0, 0)

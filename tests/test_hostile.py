@@ -27,8 +27,9 @@ from pipeline.cli.app import main
 from pipeline.cli.models import _size
 from pipeline.cli.sessions import _names
 from pipeline.config import load_settings
+from pipeline.declaring import add_model
 from pipeline.lab import create_lab, read_sheets
-from pipeline.recognizers import Recognizer, Runner, add_model, open_session
+from pipeline.recognizers import Recognizer, Runner, open_session
 from pipeline.score import score, true_label
 from pipeline.sources import list_folder
 

@@ -14,7 +14,8 @@ from calibration.contract import Contract, resize_rgb, to_tensor
 from calibration.errors import BadInput, BadModel
 from calibration.files import sha256_file
 from patches.surrogates import Surrogate, SurrogateSource, load_surrogate, load_surrogates, prepare, true_shares
-from pipeline.recognizers import add_model, load_recognizer, open_session, zoo_folder
+from pipeline.declaring import add_model
+from pipeline.recognizers import load_recognizer, open_session, zoo_folder
 
 torch.set_num_threads(1)
 

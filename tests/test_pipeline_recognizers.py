@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from calibration.contract import Contract
 from calibration.errors import BadConfig, BadInput, BadModel, BadUsage, MissingFile, NoProvider
 from calibration.files import read_document, read_json, sha256_file, write_json
+from pipeline.declaring import add_model
 from pipeline.recognizers import (
-    add_model,
     check_recognizer,
     load_recognizer,
     load_recognizers,

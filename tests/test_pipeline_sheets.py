@@ -180,3 +180,15 @@ def test_the_lab_s_own_artwork_is_the_target(folder: Path):
 def test_a_target_too_large_for_the_paper_is_refused(folder: Path):
     with pytest.raises(BadConfig, match="A4"):
         make_lab_sheets(opened(folder, target__width_mm=200.0), write=False)
+
+
+def test_another_picture_of_the_same_class_makes_another_sheet(folder: Path):
+    before = make_lab_sheets(opened(folder), write=True)["bare"]
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9" fill="red"/></svg>'
+    )
+    (folder / "mine.svg").write_text(drawing)
+    after = make_lab_sheets(opened(folder, target__artwork="mine.svg"), write=True)["bare"]
+    assert after.id != before.id
+    assert not after.tag_ids & before.tag_ids
+    assert make_lab_sheets(opened(folder), write=False)["bare"] == before

@@ -87,7 +87,7 @@ def add(
 ) -> Result:
     """Declare a recognizer: inspect the model, run it, store preprocessing, labels and self-test."""
     from calibration.files import in_file_name
-    from pipeline.recognizers import add_model
+    from pipeline.declaring import add_model
 
     if labels is None:
         raise BadUsage("--labels is missing: a text file, one label a line, in the order of the model's scores")

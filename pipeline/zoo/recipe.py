@@ -27,7 +27,8 @@ from calibration.files import (
     write_document,
     write_text,
 )
-from pipeline.recognizers import add_model, load_recognizer, open_session
+from pipeline.declaring import add_model
+from pipeline.recognizers import load_recognizer, open_session
 from pipeline.zoo.labels import LABELS
 from pipeline.zoo.photos import Photo, PhotoSet, Split, find_photos, read_photos, split_by_track
 
