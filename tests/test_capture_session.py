@@ -321,7 +321,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, root: str) -> None:
         begin(tmp_path / root)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root: run the tests as another user")
 def test_a_read_only_folder(tmp_path: Path) -> None:
     folder = three_frames(tmp_path)
     folder.chmod(0o500)
