@@ -13,14 +13,12 @@ import time
 from pathlib import Path
 
 import cv2
-from reportlab.pdfgen.canvas import Canvas
 
-from calibration.geometry import Box
-from calibration.sheet import PAPERS_MM, Sheet, Tag, Target
+from calibration.sheet import Sheet
 from capture.cameras.sim import SimCamera, parse_sim_uri
 from capture.plan import Condition, Shot
+from pipeline.benchmarks import stage_lab
 
-POINTS_PER_MM = 72 / 25.4
 CONDITIONS = {
     "near": Condition(distance_mm=350),
     "middle": Condition(distance_mm=700, yaw_deg=30),
@@ -30,31 +28,6 @@ CONDITIONS = {
     "defocus": Condition(distance_mm=700, extra={"defocus_px": 2.5}),
     "motion": Condition(distance_mm=700, extra={"motion_px": 6.0}),
 }
-
-
-def plain_sheet(folder: Path) -> Sheet:
-    """An A4 sheet with black squares where its tags would be: as much to render as a real one."""
-    width, height = PAPERS_MM["A4"]
-    squares = [Box(x_mm=x, y_mm=y, width_mm=30, height_mm=30) for x in (10, 170) for y in (10, 257)]
-    window = Box(x_mm=55, y_mm=98, width_mm=100, height_mm=100)
-    page = Canvas(str(folder / "sheet.pdf"), pagesize=(width * POINTS_PER_MM, height * POINTS_PER_MM))
-    for box in squares:
-        page.rect(*(v * POINTS_PER_MM for v in (box.x_mm, box.y_mm, 30, 30)), stroke=0, fill=1)
-    page.save()
-    return Sheet(
-        id="bench",
-        arm="blank",
-        paper="A4",
-        width_mm=width,
-        height_mm=height,
-        target=Target(label="none", box=window),
-        frame=window.grown(15),
-        inner=window,
-        window=window,
-        tags=[Tag(id=i, square=box) for i, box in enumerate(squares)],
-        ruler=Box(x_mm=20, y_mm=290, width_mm=100, height_mm=4),
-        pdf="sheet.pdf",
-    )
 
 
 def rate(camera: SimCamera, sheet: Sheet, condition: Condition, shots: int) -> dict[str, float]:
@@ -81,9 +54,10 @@ def main() -> None:
     options = parse_sim_uri(sys.argv[1] if len(sys.argv) > 1 else "sim:")
     shots = int(sys.argv[2]) if len(sys.argv) > 2 else 30
     with tempfile.TemporaryDirectory() as folder:
-        sheet = plain_sheet(Path(folder))
+        stage = stage_lab(Path(folder), options.width, options.height, options.seed)
+        sheet = next(sheet for sheet in stage.sheets.values() if sheet.arm == "blank")
         start = time.perf_counter()
-        camera = SimCamera(options, Path(folder))
+        camera = SimCamera(options, Path(folder) / "sheets")
         opened = time.perf_counter()
         camera.stage(Shot(index=0, arm="blank", sheet=sheet.id, condition=CONDITIONS["near"]), sheet)
         first = time.perf_counter()

@@ -34,7 +34,7 @@ class LocalizeSpeed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
+class Stage:
     """A fresh lab's plan, its sheets by id, and a simulated camera that can see them."""
 
     plan: Plan
@@ -51,7 +51,7 @@ class _Stage:
 def bench_sim(*, frames: int, width: int, height: int, seed: int) -> float:
     """Frames per second of the simulated camera over the shots of a fresh lab's plan, sheets being known already."""
     with tempfile.TemporaryDirectory() as folder:
-        stage = _stage(Path(folder), width, height, seed)
+        stage = stage_lab(Path(folder), width, height, seed)
         _warm_up(stage)
         started = time.perf_counter()
         for number in range(frames):
@@ -62,7 +62,7 @@ def bench_sim(*, frames: int, width: int, height: int, seed: int) -> float:
 def bench_localize(*, frames: int, seed: int) -> LocalizeSpeed:
     """Localization beside one undecimated pass of the bare detector over the same frames, one after the other."""
     with tempfile.TemporaryDirectory() as folder:
-        stage = _stage(Path(folder), 1280, 720, seed)
+        stage = stage_lab(Path(folder), 1280, 720, seed)
         measured = [_measure(stage, number) for number in range(frames)]
     ours, bare, errors = (np.array(column) for column in zip(*measured, strict=True))
     found = errors[np.isfinite(errors)]
@@ -71,7 +71,7 @@ def bench_localize(*, frames: int, seed: int) -> LocalizeSpeed:
     return LocalizeSpeed(medians[0], medians[1], medians[1] / medians[0], error)
 
 
-def _measure(stage: _Stage, number: int) -> tuple[float, float, float]:
+def _measure(stage: Stage, number: int) -> tuple[float, float, float]:
     """Milliseconds of localization and of the bare detector, and the corner error (infinite when not found)."""
     frame, sheet = stage.shoot(number)
     found, ours = _timed(lambda: localize(frame.pixels, [sheet], stage.camera.model, sheet))
@@ -88,15 +88,16 @@ def _timed(call: Callable[[], Found]) -> tuple[Found, float]:
     return result, 1000 * (time.perf_counter() - started)
 
 
-def _stage(folder: Path, width: int, height: int, seed: int) -> _Stage:
+def stage_lab(folder: Path, width: int, height: int, seed: int) -> Stage:
+    """A fresh lab in ``folder`` before a simulated camera of that size."""
     create_lab(folder, seed=seed)
     lab = open_lab(folder, environ={}, user_file=None)
     plan = make_lab_plan(lab, write=True).plan
     options = parse_sim_uri(f"sim:?width={width}&height={height}&seed={seed}")
-    return _Stage(plan, {sheet.id: sheet for sheet in read_sheets(lab.sheets)}, SimCamera(options, lab.sheets))
+    return Stage(plan, {sheet.id: sheet for sheet in read_sheets(lab.sheets)}, SimCamera(options, lab.sheets))
 
 
-def _warm_up(stage: _Stage) -> None:
+def _warm_up(stage: Stage) -> None:
     """See each sheet once: reading its PDF is done once a session, not once a frame."""
     seen: set[str] = set()
     for number, shot in enumerate(stage.plan.shots):

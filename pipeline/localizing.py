@@ -72,7 +72,7 @@ class ErrorSummary:
 
 def localize_session(session: Session, progress: Callable[[int], None]) -> tuple[Path, list[LocalizedFrame]]:
     """Localize every frame of the session, or read what was computed before from the same bytes by the same code."""
-    sheets = [read_document(path, Sheet) for path in session.inputs("sheet")]
+    sheets = list(session_sheets(session).values())
     camera = session_camera(session)
     path = derived_path(session.folder, "localizations", ".jsonl", [frame.sha256 for frame in session.frames])
     if path.is_file():
@@ -83,6 +83,12 @@ def localize_session(session: Session, progress: Callable[[int], None]) -> tuple
         progress(len(found))
     write_text(path, "".join(each.model_dump_json() + "\n" for each in found))
     return path, found
+
+
+def session_sheets(session: Session) -> dict[str, Sheet]:
+    """Id → sheet, of all sheets that the session was captured with."""
+    sheets = (read_document(path, Sheet) for path in session.inputs("sheet"))
+    return {sheet.id: sheet for sheet in sheets}
 
 
 def session_camera(session: Session) -> CameraModel | None:

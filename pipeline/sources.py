@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import BadImage, BadInput, MissingFile
-from calibration.files import read_bytes, read_document, readable_name
+from calibration.files import read_bytes, readable_name
 from calibration.sheet import Sheet
 from capture.picture import PICTURE_SUFFIXES, decode_picture
 from capture.plan import Condition
 from capture.session import FrameRecord, Session
-from pipeline.localizing import LocalizedFrame, stored_picture
+from pipeline.localizing import LocalizedFrame, session_sheets, stored_picture
 from pipeline.score import Missed, Sample
 
 MIN_VISIBLE = 0.9
@@ -71,10 +71,21 @@ def _below(root: Path) -> Iterator[Path]:
 
 def session_samples(session: Session, localized: Sequence[LocalizedFrame]) -> Iterator[Sample]:
     """One sample a frame: the natural crop, an upright box around the sticker, as a detector would cut it."""
-    sheets = {sheet.id: sheet for sheet in (read_document(path, Sheet) for path in session.inputs("sheet"))}
+    sheets = session_sheets(session)
     by_index = {each.index: each for each in localized}
     for frame in session.frames:
         yield _frame_sample(frame, by_index[frame.index], sheets)
+
+
+def sheet_of(frame: FrameRecord, found: LocalizedFrame, sheets: Mapping[str, Sheet]) -> Sheet | None:
+    """The sheet that the plan wanted, or, without a plan, the one that the tags named."""
+    return sheets.get(frame.shot.sheet if frame.shot else found.sheet or "")
+
+
+def arm_of(frame: FrameRecord, found: LocalizedFrame, sheets: Mapping[str, Sheet]) -> str:
+    """The arm that the plan wanted, or, without a plan, that of the sheet in the picture."""
+    sheet = sheet_of(frame, found, sheets)
+    return frame.shot.arm if frame.shot else sheet.arm if sheet else "unknown"
 
 
 def condition_name(condition: Condition) -> str:
@@ -113,10 +124,10 @@ def _file_crop(path: Path, name: str) -> Callable[[], Pixels]:
 
 
 def _frame_sample(frame: FrameRecord, found: LocalizedFrame, sheets: Mapping[str, Sheet]) -> Sample:
-    sheet = sheets.get(frame.shot.sheet if frame.shot else found.sheet or "")
+    sheet = sheet_of(frame, found, sheets)
     return Sample(
         name=f"{frame.index:06d}",
-        arm=frame.shot.arm if frame.shot else sheet.arm if sheet else "unknown",
+        arm=arm_of(frame, found, sheets),
         truth=sheet.target.label if sheet else None,
         cell=condition_name(frame.shot.condition) if frame.shot else "unplanned",
         crop=_frame_crop(frame, found),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.errors import MissingFile
-from calibration.files import files_of_format, read_document, write_document
+from calibration.files import files_of_format, write_document
 from calibration.sheet import SHEET_FORMAT, Sheet
 from capture.cameras.sim_options import parse_sim_uri
 from capture.plan import Condition, Plan, make_plan
@@ -20,12 +20,12 @@ from pipeline.capturing import CaptureOrder, plan_sheets, unfinished_session
 from pipeline.config import LAB_FILE
 from pipeline.derived import code_version, derived_path
 from pipeline.lab import Lab
-from pipeline.localizing import LocalizedFrame, localize_session, stored_picture
+from pipeline.localizing import LocalizedFrame, localize_session, session_sheets, stored_picture
 from pipeline.recognizers import Provider, Recognizer
 from pipeline.report.page import ReportInput, ShotView, Skip, write_report
 from pipeline.scoring import Scores, judge_session, plan_rule, score_session
 from pipeline.sheets import make_lab_sheets
-from pipeline.sources import condition_name
+from pipeline.sources import arm_of, condition_name
 from pipeline.statistics import Judgement
 
 
@@ -89,9 +89,7 @@ def capture_order(
     chosen = plan or _default_plan(lab, uri, frames, is_lab) if use_plan else None
     if chosen and not chosen.is_file():
         raise MissingFile(f"there is no plan {chosen}", hint="dpcam plan", where=str(chosen))
-    sheets = _all_sheets(lab.sheets)
-    if chosen:
-        sheets = plan_sheets(chosen, lab.sheets)
+    sheets = plan_sheets(chosen, lab.sheets) if chosen else tuple(files_of_format(lab.sheets, SHEET_FORMAT))
     if chosen and not resume and not new:
         resume = unfinished_session(sessions, chosen)
     calibration = lab.config.camera.calibration
@@ -121,6 +119,7 @@ def report_session(
     _, localized = localize_session(session, progress)
     scores = score_session(session, recognizers, provider, progress)
     judgement = judge_session(session, scores.answers)
+    sheets = session_sheets(session)
     path = out or derived_path(session.folder, "report", ".html", [scores.path.name if scores.path else ""])
     content = ReportInput(
         title=f"dpcam report: {session.header.id}",
@@ -130,7 +129,7 @@ def report_session(
         rule=_rule_text(session),
         rows=scores.rows,
         answers=scores.answers,
-        shots=[_shot_view(frame, localized[frame.index], session) for frame in session.frames],
+        shots=[_shot_view(frame, localized[frame.index], sheets) for frame in session.frames],
         skips=[_skip(skip) for skip in session.skips],
         provenance=_provenance(session, recognizers, scores),
         command=f"dpcam report {shlex.quote(str(session.folder))}",
@@ -168,10 +167,6 @@ def _default_plan(lab: Lab, uri: str, frames: int | None, is_lab: bool) -> Path 
     return lab.plan if is_lab and frames is None and not on_disk and lab.plan.is_file() else None
 
 
-def _all_sheets(folder: Path) -> tuple[Path, ...]:
-    return tuple(files_of_format(folder, SHEET_FORMAT))
-
-
 def _rule_text(session: Session) -> str:
     if session.plan is None:
         return ""
@@ -183,11 +178,11 @@ def _rule_text(session: Session) -> str:
     )
 
 
-def _shot_view(frame: FrameRecord, found: LocalizedFrame, session: Session) -> ShotView:
+def _shot_view(frame: FrameRecord, found: LocalizedFrame, sheets: Mapping[str, Sheet]) -> ShotView:
     condition = frame.shot.condition if frame.shot else None
     return ShotView(
         name=f"{frame.index:06d}",
-        arm=frame.shot.arm if frame.shot else _seen_arm(session, found),
+        arm=arm_of(frame, found, sheets),
         distance_mm=condition.distance_mm if condition else found.distance_mm,
         yaw_deg=condition.yaw_deg if condition else found.yaw_deg,
         pitch_deg=condition.pitch_deg if condition else found.pitch_deg,
@@ -198,14 +193,6 @@ def _shot_view(frame: FrameRecord, found: LocalizedFrame, session: Session) -> S
         found=found.status == "found",
         reason=found.reason,
     )
-
-
-def _seen_arm(session: Session, found: LocalizedFrame) -> str:
-    for path in session.inputs("sheet"):
-        sheet = read_document(path, Sheet)
-        if sheet.id == found.sheet:
-            return sheet.arm
-    return "unknown"
 
 
 def _skip(skip: SkipRecord) -> Skip:

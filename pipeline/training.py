@@ -108,11 +108,10 @@ def train_patch_of(
         progress=lambda point, steps: progress(point.step / steps, _in_words(point)),
         stop=lambda: stop() is not None,
     )
-    document = _document(lab, order, bench, trained.curve, trained.steps)
     request = stop()
     if request:
         return TrainedPatch(patch_path(lab, label), trained.steps, (), request.exit_code)
-    path = write_patch(lab.patches, trained.texture, document)
+    path = write_patch(lab.patches, trained.texture, _document(lab, order, bench, trained.curve, trained.steps))
     return TrainedPatch(path, trained.steps, _accuracies(trained.texture, order, [*surrogates, *judges], bench), 0)
 
 

@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 
-from calibration.errors import BadImage, BadInput, MissingFile
+from calibration.errors import BadInput, MissingFile
 from calibration.files import write_bytes
+from capture.picture import decode_picture
 
 NAME = re.compile(r"(?:^|/)(\d{2})/(\d{5})_(\d{5})\.png$")
 SPLIT_RULE = (
@@ -112,11 +112,11 @@ def read_photos(
 ) -> Iterator[np.ndarray]:
     """Decode photographs one by one as ``prepare(image)`` of ``(H, W, 3)`` uint8 RGB.
 
-    Raises :class:`BadImage` naming the file that does not decode.
+    Raises :class:`calibration.errors.BadImage` naming the file that does not decode.
     """
     with open_reader(source) as read:
         for photo in photos:
-            yield prepare(decode(read(photo.path), f"{source}/{photo.path}"))
+            yield prepare(decode_picture(read(photo.path), f"{source}/{photo.path}"))
 
 
 @contextmanager
@@ -132,14 +132,6 @@ def open_reader(source: Path) -> Iterator[Callable[[str], bytes]]:
                 raise BadInput(f"cannot read {name} in {source}: {error}", where=str(source)) from error
 
         yield read
-
-
-def decode(data: bytes, where: str) -> np.ndarray:
-    """PNG bytes → ``(H, W, 3)`` uint8 RGB; :class:`BadImage` when they are no picture."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if pixels is None:
-        raise BadImage(f"not a picture that can be decoded: {where}", where=where)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def extract(found: PhotoSet, photos: Sequence[Photo], into: Path) -> None:
