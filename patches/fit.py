@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import pickle  # for the name of its error only
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -25,26 +24,14 @@ from torch import Tensor, nn
 
 from calibration.errors import BadInput
 from calibration.files import write_bytes
-from patches.networks import ARCHITECTURES, Architecture
+from patches.augment import AUGMENTATIONS
+from patches.networks import Architecture
 
 Progress = Callable[[float, str], None]
 ToInput = Callable[[np.ndarray], np.ndarray]
 
-# Plain grounds that show around a sign that was made smaller: grays, and saturated flat colors.
-FLAT_GROUNDS = (
-    (0, 0, 0),
-    (64, 64, 64),
-    (128, 128, 128),
-    (192, 192, 192),
-    (255, 255, 255),
-    (200, 30, 30),
-    (30, 140, 50),
-    (30, 60, 190),
-    (235, 200, 30),
-    (120, 190, 235),
-    (120, 90, 60),
-    (220, 205, 180),
-)
+INPUT_PER_LIGHT = 4.0
+"""What a step from black to white is at the network's input: the zoo normalizes with a deviation of 0.25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +45,11 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """How a network is trained; together with the pictures it determines the weights."""
+    """How a network is trained; together with the pictures it determines the weights.
+
+    ``attack_levels``: train against one-step attacks of so many of 255 levels (Wong et al., arXiv 2001.03994); a
+    network that withstands even weak ones makes patches that carry over to others (Springer et al., arXiv 2106.02105).
+    """
 
     seed: int
     epochs: int
@@ -67,6 +58,7 @@ class FitSettings:
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     threads: int = 1
+    attack_levels: float = 0.0
 
 
 @dataclass(slots=True)
@@ -80,7 +72,7 @@ class Trainee:
 
 
 def fit(
-    name: str,
+    architecture: Architecture,
     pictures: Pictures,
     settings: FitSettings,
     *,
@@ -88,13 +80,12 @@ def fit(
     checkpoint: Path,
     progress: Progress,
 ) -> nn.Module:
-    """Train the architecture ``name``; continue from ``checkpoint`` where that belongs to the same run.
+    """Train a network of this architecture; continue from ``checkpoint`` where that belongs to the same run.
 
     ``to_input`` maps ``(B, S, S, 3)`` uint8 RGB to the network's ``(B, 3, S, S)`` float32 (the recognizer's
     contract). ``progress`` gets the finished fraction and one line. The result is in evaluation mode.
     """
-    architecture = ARCHITECTURES[name]
-    stamp = run_stamp(name, pictures, settings)
+    stamp = run_stamp(architecture.name, pictures, settings)
     threads = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
     try:
@@ -151,9 +142,9 @@ def run_epoch(
     trainee.network.train()
     steps = batches_per_epoch(pictures, settings)
     loss_sum = 0.0
-    for step, (images, labels) in enumerate(batches(pictures, settings, trainee.epoch, architecture.size_px)):
+    for step, (images, labels) in enumerate(batches(pictures, settings, trainee.epoch, architecture)):
         inputs = torch.from_numpy(to_input(images)).to(memory_format=torch.channels_last)
-        loss_sum += train_step(trainee, inputs, torch.from_numpy(labels), settings)
+        loss_sum += train_step(trainee, inputs, torch.from_numpy(labels), settings, architecture)
         done = (trainee.epoch + (step + 1) / steps) / settings.epochs
         progress(done, f"epoch {trainee.epoch + 1}/{settings.epochs}, loss {loss_sum / (step + 1):.3f}")
 
@@ -163,9 +154,19 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
-def train_step(trainee: Trainee, inputs: Tensor, labels: Tensor, settings: FitSettings) -> float:
+def train_step(
+    trainee: Trainee, inputs: Tensor, labels: Tensor, settings: FitSettings, architecture: Architecture
+) -> float:
     """One step down the cross-entropy; its value before the step."""
-    loss = nn.functional.cross_entropy(trainee.network(inputs), labels, label_smoothing=settings.label_smoothing)
+
+    def loss_of(images: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=architecture.bfloat16):
+            logits = trainee.network(images)
+        return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
+
+    if settings.attack_levels:
+        inputs = attacked(inputs, loss_of, settings.attack_levels / 255 * INPUT_PER_LIGHT)
+    loss = loss_of(inputs)
     trainee.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(trainee.network.parameters(), 2.0)
@@ -174,17 +175,23 @@ def train_step(trainee: Trainee, inputs: Tensor, labels: Tensor, settings: FitSe
     return loss.item()
 
 
+def attacked(inputs: Tensor, loss_of: Callable[[Tensor], Tensor], bound: float) -> Tensor:
+    """``inputs`` moved by at most ``bound`` each, from a random start, the way the loss rises."""
+    start = torch.empty_like(inputs).uniform_(-bound, bound).requires_grad_()
+    slope = torch.autograd.grad(loss_of(inputs + start), start)[0]
+    return inputs + (start.detach() + 1.25 * bound * slope.sign()).clamp(-bound, bound)
+
+
 def batches(
-    pictures: Pictures, settings: FitSettings, epoch: int, size_px: int
+    pictures: Pictures, settings: FitSettings, epoch: int, architecture: Architecture
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Augmented batches of one epoch: ``(B, size, size, 3)`` uint8 RGB and ``(B,)`` int64."""
     seed = epoch_seed(settings.seed, epoch)
-    augment = augmentation(size_px, seed)
+    augment = AUGMENTATIONS[architecture.subject](architecture.size_px, seed)
     order = draw(pictures, np.random.default_rng(seed))
     for step in range(batches_per_epoch(pictures, settings)):
         chosen = order[step * settings.batch : (step + 1) * settings.batch]
-        images = [augment(image=pictures.images[i])["image"] for i in chosen]
-        yield np.stack(images), pictures.labels[chosen]
+        yield augment(pictures.images[chosen]), pictures.labels[chosen]
 
 
 def draw(pictures: Pictures, rng: np.random.Generator) -> np.ndarray:
@@ -192,49 +199,6 @@ def draw(pictures: Pictures, rng: np.random.Generator) -> np.ndarray:
     counts = np.bincount(pictures.labels, minlength=pictures.n_labels)
     weights = counts[pictures.labels] ** -0.5
     return rng.choice(len(weights), size=len(weights), p=weights / weights.sum())
-
-
-def augmentation(size_px: int, seed: int) -> Any:
-    """The ordinary augmentation of the field: where the sign is, how large, and in which light.
-
-    A photograph whose sign fills 80 % comes out with 60 to 100 %; what opens at the rim is continued or gets a plain
-    color. No mirror images (they change the class), and none of the corruptions that recognizers are tested on.
-    """
-    # The package asks the index for news when it is imported, unless told not to.
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    import albumentations
-    import cv2
-
-    def moved(border: int, fill: tuple[int, int, int] = (0, 0, 0)) -> Any:
-        return albumentations.Affine(
-            scale=(0.75, 1.25),
-            keep_ratio=True,
-            translate_percent=(-0.06, 0.06),
-            rotate=(-12, 12),
-            shear=(-5, 5),
-            border_mode=border,
-            fill=fill,
-            p=1,
-        )
-
-    continued = [moved(cv2.BORDER_REPLICATE), moved(cv2.BORDER_REFLECT_101)]
-    plain = [moved(cv2.BORDER_CONSTANT, fill) for fill in FLAT_GROUNDS]
-    # OneOf weighs by p: half of the pictures continued, half on plain ground.
-    for each in continued:
-        each.p = len(plain) / len(continued)
-    return albumentations.Compose(
-        [
-            albumentations.OneOf(continued + plain, p=1),
-            albumentations.Perspective(scale=(0.02, 0.06), border_mode=cv2.BORDER_REPLICATE, p=0.3),
-            albumentations.Resize(size_px, size_px, interpolation=cv2.INTER_AREA),
-            albumentations.ColorJitter(
-                brightness=(0.5, 1.5), contrast=(0.5, 1.6), saturation=(0.4, 2.2), hue=(-0.02, 0.02), p=0.85
-            ),
-            albumentations.CLAHE(clip_limit=(1, 3), tile_grid_size=(2, 2), p=0.2),
-            albumentations.RandomGamma(gamma_limit=(60, 150), p=0.3),
-        ],
-        seed=seed,
-    )
 
 
 def save(trainee: Trainee, checkpoint: Path, stamp: str) -> None:

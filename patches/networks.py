@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -272,7 +273,10 @@ def cct(n_labels: int) -> nn.Module:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One family: how to build it and how it is best trained."""
+    """One family: how to build it and how it is best trained.
+
+    ``bfloat16``: train in mixed precision; convolutions by depth are slower that way on a processor.
+    """
 
     name: str
     family: str
@@ -280,6 +284,8 @@ class Architecture:
     size_px: int
     epochs: int
     peak_rate: float
+    subject: Literal["signs", "objects"] = "signs"
+    bfloat16: bool = False
 
 
 ARCHITECTURES: dict[str, Architecture] = {

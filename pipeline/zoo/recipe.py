@@ -180,7 +180,7 @@ def train_member(task: Task, progress: Progress) -> ZooResult:
 def recipe_digest(task: Task) -> str:
     """Digest of what determines the weights: code, photographs, member, seed, epochs."""
     digest = hashlib.sha256()
-    for file in ("networks.py", "fit.py"):
+    for file in ("networks.py", "augment.py", "fit.py"):
         digest.update((Path(__file__).parents[2] / "patches" / file).read_bytes())
     digest.update(photos_digest(task.photos).encode())
     digest.update(f"{task.member.name} {task.seed} {task.epochs}".encode())
@@ -224,7 +224,7 @@ def trained_onnx(task: Task, progress: Progress) -> bytes:
         seed=task.seed, epochs=task.epochs or architecture.epochs, peak_rate=architecture.peak_rate
     )
     network = fit.fit(
-        name,
+        architecture,
         pictures,
         settings,
         to_input=partial(to_tensor, contract=draft_contract(name, architecture.size_px)),
