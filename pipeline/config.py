@@ -55,6 +55,7 @@ class TrainSection(Document):
     """Patch training. No ``surrogates`` named: all recognizers that are not held out.
 
     ``wrong_class``: the class whose patch becomes the control arm wrong-class; none named: one that dpcam ships.
+    ``spec``: ranges of the transforms (relative to the lab; ``dpcam eot fit`` measures them); none: those of the plan.
     """
 
     surrogates: list[str] = Field(default_factory=list)
@@ -62,6 +63,7 @@ class TrainSection(Document):
     batch: int = Field(default=16, ge=1, le=4096)
     learning_rate: float = Field(default=0.2, gt=0, le=10)
     wrong_class: str | None = None
+    spec: str | None = None
 
 
 class SheetSection(Document):

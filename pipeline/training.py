@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import BadUsage
-from calibration.files import in_file_name
+from calibration.files import in_file_name, read_document
 from capture.stop import StopFlag, never
 from patches.artwork import Artwork, load_artwork, render
 from patches.patch import CurvePoint, PatchDocument, PatchGeometry, Surrogate, write_patch
@@ -116,8 +116,14 @@ def train_patch_of(
 
 
 def lab_spec(lab: Lab) -> TransformSpec:
-    """The EOT ranges of a lab: the distances and angles that its plan covers, with a margin; defaults for the rest."""
+    """The EOT ranges of a lab: those in the file that ``train.spec`` names, or else those that its plan covers.
+
+    From the plan come distances and angles, with a margin; the rest is the default. :class:`MissingFile` or
+    :class:`BadConfig` when a file is named and is not there, or is no spec.
+    """
     plan, default = lab.config.plan, TransformSpec()
+    if lab.config.train.spec:
+        return read_document(lab.folder / lab.config.train.spec, TransformSpec)
     distances = (min(plan.distances_mm) / DISTANCE_MARGIN, max(plan.distances_mm) * DISTANCE_MARGIN)
     yaw = min(max(abs(angle) for angle in plan.yaws_deg) + ANGLE_MARGIN_DEG, 80.0)
     pitch = min(max(abs(angle) for angle in plan.pitches_deg) + ANGLE_MARGIN_DEG, 80.0)
