@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from calibration.files import Document
 from calibration.geometry import Array, Box
+from calibration.region import Sticker
 
 ARMS = ("bare", "blank", "flat", "noise", "label", "wrong-class")
 """The control arms. Every other arm name is a patch."""
@@ -66,6 +67,9 @@ class Sheet(Document):
     ``frame`` is the sticker's outer box and ``inner`` its inner edge; between the two the texture is printed.
     ``window`` is what is cut out, so that the target shows through: the inner box, or for the arm ``bare`` (no
     sticker at all) the whole frame. The natural crop of a recognizer is ``frame``: no tag lies in it.
+
+    A sticker that is no square frame says with ``sticker`` where it is printed and what is cut out, in mm on the
+    sheet; the boxes are then those around it and its window, and what lies in neither is plain paper.
     """
 
     format: Literal["dpcam.sheet"] = "dpcam.sheet"
@@ -79,6 +83,7 @@ class Sheet(Document):
     frame: Box
     inner: Box
     window: Box
+    sticker: Sticker | None = None
     tag_family: Literal["tag36h11"] = "tag36h11"
     tags: list[Tag] = Field(min_length=1)
     texture: str | None = None
@@ -95,6 +100,14 @@ class Sheet(Document):
         if len(set(ids)) != len(ids):
             raise ValueError(f"tag ids must be unique on a sheet, got {ids}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A square frame is written as it was before there were others: serial numbers hash what is written."""
+        written: dict[str, Any] = handler(self)
+        if self.sticker is None:
+            written.pop("sticker", None)
+        return written
 
     @property
     def tag_ids(self) -> frozenset[int]:

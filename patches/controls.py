@@ -11,6 +11,7 @@ from patches.artwork import Artwork, render
 from patches.patch import PatchGeometry
 
 Texture = NDArray[np.uint8]
+LITTLE_SIGNS = 16
 
 
 def control_texture(
@@ -50,6 +51,8 @@ def main_color(artwork: Artwork) -> NDArray[np.uint8]:
 def label_texture(geometry: PatchGeometry, artwork: Artwork) -> Texture:
     """White, with the class's own sign in small, as often as it fits along each side of the frame."""
     size = geometry.texels
+    if geometry.sticker:
+        return _label_within(geometry.ring(), artwork)
     side = max(round((geometry.outer_mm - geometry.inner_mm) / 2 / geometry.texel_mm), 2)
     small = _fitting(artwork, side)
     texture = np.full((size, size, 3), 255, np.uint8)
@@ -57,6 +60,53 @@ def label_texture(geometry: PatchGeometry, artwork: Artwork) -> Texture:
         for top, left in ((0, start), (size - side, start), (start, 0), (start, size - side)):
             texture[top : top + side, left : left + side] = small
     return texture
+
+
+def _label_within(ring: NDArray[np.bool_], artwork: Artwork) -> Texture:
+    """The little signs where a frame of any shape has room, as large as :data:`LITTLE_SIGNS` of them can be."""
+    texture = np.full((*ring.shape, 3), 255, np.uint8)
+    widest = int(2 * cv2.distanceTransform(ring.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+    for side in range(max(widest, 1), 0, -1):
+        places = _places(ring, side)
+        if len(places) >= LITTLE_SIGNS or side == 1:
+            break
+    small = _fitting(artwork, side)
+    for top, left in places:
+        texture[top : top + side, left : left + side] = small
+    return texture
+
+
+def _places(ring: NDArray[np.bool_], side: int) -> list[tuple[int, int]]:
+    """Top-left corners of squares of ``side`` texels that lie in the ring and not on each other, in reading order."""
+    room = ring.astype(np.uint8)
+    found = []
+    for top, left in np.argwhere(_fits(room, side)).tolist():
+        square = room[top : top + side, left : left + side]
+        if square.all():
+            found.append((top, left))
+            square[:] = 0
+    return found
+
+
+def _fits(room: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
+    """Where a square of ``side`` texels that begins there is free."""
+    if side > len(room):
+        return np.zeros((0, 0), bool)
+    free = np.lib.stride_tricks.sliding_window_view(room, (side, side))
+    return np.asarray(free.all(axis=(2, 3)))
+
+
+def spread(texture: Texture, ring: NDArray[np.bool_]) -> Texture:
+    """The texture with what lies beyond its ring, which nobody trained, replaced by the nearest texel of the ring.
+
+    So the patch of one frame can be printed in a frame of another shape.
+    """
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~ring).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colors = np.zeros((nearest.max() + 1, 3), np.uint8)
+    colors[nearest[ring]] = texture[ring]
+    return np.asarray(colors[nearest], dtype=np.uint8)
 
 
 def _fitting(artwork: Artwork, side: int) -> Texture:

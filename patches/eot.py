@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from calibration.errors import BadInput
+from calibration.geometry import centered_box
 from patches.draws import Draws, Lights, Prints, Sensors, Views
 from patches.patch import PatchGeometry
 from patches.resample import apply_rows, linear_rows, pixel_rows, shrink
@@ -38,12 +39,15 @@ class Scene:
     """What a batch has in common: the patch's geometry, the crop's side, and the target's pictures.
 
     ``artworks`` ``(K, 4, A, A)`` premultiplied linear light; ``sides_mm`` ``(K,)`` the width of each whole square.
+    ``areas`` ``(2, F, F)``: the share of each fine pixel, in a frontal view, that the patch covers, and that the patch
+    or its window does; None for a square frame, which needs no map.
     """
 
     geometry: PatchGeometry
     crop_px: int
     artworks: Tensor
     sides_mm: Tensor
+    areas: Tensor | None = None
 
     @property
     def fine_px(self) -> int:
@@ -70,7 +74,18 @@ def make_scene(
             raise BadInput(f"artwork is (H, W, 4) uint8 RGBA, got {artwork.shape} {artwork.dtype}")
     layers = [_artwork_layer(artwork, OVERSAMPLING * crop_px, dtype) for artwork in artworks]
     sides = [geometry.target_mm * max(each.shape[:2]) / each.shape[1] for each in artworks]
-    return Scene(geometry, crop_px, torch.cat(layers), torch.tensor(sides, dtype=dtype))
+    areas = area_maps(geometry, OVERSAMPLING * crop_px, dtype)
+    return Scene(geometry, crop_px, torch.cat(layers), torch.tensor(sides, dtype=dtype), areas)
+
+
+def area_maps(geometry: PatchGeometry, size: int, dtype: torch.dtype) -> Tensor | None:
+    """``(2, size, size)`` over the square around the frame: covered by the patch; by the patch or within its window."""
+    if geometry.sticker is None:
+        return None
+    square = centered_box(np.zeros(2), geometry.outer_mm, geometry.outer_mm)
+    parts = (geometry.sticker.printed, geometry.sticker.window)
+    covered, opened = (torch.from_numpy(part.coverage(square, size, size)).to(dtype) for part in parts)
+    return torch.stack([covered, (covered + opened).clamp(max=1)])
 
 
 def _artwork_layer(artwork: NDArray[np.uint8], size: int, dtype: torch.dtype) -> Tensor:
@@ -140,21 +155,40 @@ def look(scene: Scene, views: Views) -> tuple[Tensor, Tensor]:
 
 
 def compose(texture: Tensor | None, scene: Scene, draws: Draws, grid_mm: Tensor) -> Tensor:
-    """Linear light ``(B, 3, N, N)`` of patch over target over ground, all looked up at ``grid_mm``."""
-    radius = grid_mm.abs().amax(dim=3)[:, None]
-    pixel_mm = scene.geometry.outer_mm / (OVERSAMPLING * scene.crop_px)
-    outside = ((radius - scene.geometry.outer_mm / 2) / pixel_mm + 0.5).clamp(0, 1)
+    """Linear light ``(B, 3, N, N)`` of patch over target over ground, all looked up at ``grid_mm``.
+
+    Beyond a patch that is not square the surroundings begin at its own edge.
+    """
+    areas = None if texture is None else scene.areas
+    ring, outside = _square_areas(scene, grid_mm) if areas is None else _mapped_areas(areas, scene, grid_mm)
     light = _behind(draws.grounds, outside)
     target = _target(scene, draws, grid_mm)
     light = target[:, :3] + (1 - target[:, 3:]) * light
     if texture is None:
         return light
-    ring = ((radius - scene.geometry.inner_mm / 2) / pixel_mm + 0.5).clamp(0, 1) * (1 - outside)
     printed = printed_light(texture, draws.prints)
     patch = functional.grid_sample(
         printed, grid_mm * (2 / scene.geometry.outer_mm), padding_mode="border", align_corners=False
     )
     return light + ring * (patch - light)
+
+
+def _square_areas(scene: Scene, grid_mm: Tensor) -> tuple[Tensor, Tensor]:
+    """``(B, 1, N, N)`` each: the share of each fine pixel in a square frame, and beyond it."""
+    radius = grid_mm.abs().amax(dim=3)[:, None]
+    pixel_mm = scene.geometry.outer_mm / (OVERSAMPLING * scene.crop_px)
+    outside = ((radius - scene.geometry.outer_mm / 2) / pixel_mm + 0.5).clamp(0, 1)
+    ring = ((radius - scene.geometry.inner_mm / 2) / pixel_mm + 0.5).clamp(0, 1) * (1 - outside)
+    return ring, outside
+
+
+def _mapped_areas(areas: Tensor, scene: Scene, grid_mm: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for a frame of any shape. The map is as fine as the view, so nothing is skipped between its pixels."""
+    maps = areas.expand(len(grid_mm), -1, -1, -1)
+    found = functional.grid_sample(
+        maps, grid_mm * (2 / scene.geometry.outer_mm), padding_mode="zeros", align_corners=False
+    )
+    return found[:, :1], 1 - found[:, 1:]
 
 
 def _behind(grounds: Tensor, outside: Tensor) -> Tensor:

@@ -67,7 +67,8 @@ def lay_out(order: SheetOrder) -> Sheet:
     middle = np.array([width / 2, height / 2])
     geometry = order.geometry
     frame = centered_box(middle, geometry.outer_mm, geometry.outer_mm)
-    inner = centered_box(middle, geometry.inner_mm, geometry.inner_mm)
+    sticker = geometry.sticker.moved(middle) if geometry.sticker else None
+    inner = sticker.window.box if sticker else centered_box(middle, geometry.inner_mm, geometry.inner_mm)
     target = centered_box(middle, geometry.target_mm, geometry.target_mm * order.aspect)
     ruler_mm, side = _sizes(order, width, frame)
     tags = _tags(frame, (width, ruler_mm), side, order.first_tag_id)
@@ -87,6 +88,7 @@ def lay_out(order: SheetOrder) -> Sheet:
         frame=frame,
         inner=inner,
         window=frame if order.arm == "bare" else inner,
+        sticker=None if order.arm == "bare" else sticker,
         tags=tags,
         texture_sha256=order.texture_sha256,
         patch=order.patch,

@@ -5,28 +5,38 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from calibration.errors import BadImage, BadInput
 from calibration.files import Document, read_bytes, read_document, sha256_bytes, write_bytes, write_document
+from calibration.geometry import centered_box
+from calibration.region import Sticker
 
 Texture = NDArray[np.uint8]
 MAX_TARGET_MM = 5000.0
+MAX_TEXELS = 4096
+EDGE_TOLERANCE_MM = 0.01
 NAME = re.compile(r"\w[\w.-]*")
 
 
 class PatchGeometry(Document):
-    """A square frame around a target, in mm: the target's width, the frame's inner and outer edge, the texel."""
+    """A frame around a target, in mm: the target's width, the frame's inner and outer edge, the texel.
+
+    A square frame is all between its edges. One of any other shape says with ``sticker`` where it is printed and what
+    is cut out of it, in mm from its center; the edges are then those of the squares around its window and around it.
+    :mod:`patches.frames` makes them.
+    """
 
     target_mm: float = Field(default=120.0, gt=0, le=MAX_TARGET_MM)
     inner_mm: float = Field(default=124.0, gt=0, le=10_000)
     outer_mm: float = Field(default=160.0, gt=0, le=10_000)
     texel_mm: float = Field(default=2.0, gt=0, le=1000)
+    sticker: Sticker | None = None
 
     @model_validator(mode="after")
     def _nested(self) -> PatchGeometry:
@@ -38,7 +48,27 @@ class PatchGeometry(Document):
             raise ValueError(
                 f"a frame of {self.outer_mm:g} mm needs more than one texel, got {self.texel_mm:g} mm each"
             )
+        if self.texels > MAX_TEXELS:
+            raise ValueError(
+                f"texels of {self.texel_mm:g} mm are {self.texels} along {self.outer_mm:g} mm; "
+                f"{MAX_TEXELS} are accepted"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _sticker_within(self) -> PatchGeometry:
+        for part in (self.sticker.printed, self.sticker.window) if self.sticker else ():
+            if np.abs(part.box.corners_mm).max() > self.outer_mm / 2 + EDGE_TOLERANCE_MM:
+                raise ValueError(f"the sticker reaches beyond its square of {self.outer_mm:g} mm")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A square frame is written as it was before there were others."""
+        written: dict[str, Any] = handler(self)
+        if self.sticker is None:
+            written.pop("sticker", None)
+        return written
 
     @property
     def texels(self) -> int:
@@ -63,8 +93,31 @@ class PatchGeometry(Document):
             texel_mm=default.texel_mm * scale,
         )
 
+    def scaled(self, factor: float) -> PatchGeometry:
+        """The same frame, printed larger or smaller."""
+        return PatchGeometry(
+            target_mm=self.target_mm * factor,
+            inner_mm=self.inner_mm * factor,
+            outer_mm=self.outer_mm * factor,
+            texel_mm=self.texel_mm * factor,
+            sticker=self.sticker.scaled(factor) if self.sticker else None,
+        )
+
+    @property
+    def share(self) -> float:
+        """The share of the picture, which is the square around the frame, that the patch covers."""
+        if self.sticker:
+            return self.sticker.printed.area_mm2 / self.outer_mm**2
+        return 1 - (self.inner_mm / self.outer_mm) ** 2
+
     def ring(self) -> NDArray[np.bool_]:
-        """``(n, n)`` texels, True where the frame is: a texel belongs to the frame when its center does."""
+        """``(n, n)`` texels, True where the frame is: a texel belongs to a square frame when its center does.
+
+        It belongs to one of another shape when at least half of it does.
+        """
+        if self.sticker:
+            square = centered_box(np.zeros(2), self.outer_mm, self.outer_mm)
+            return self.sticker.printed.coverage(square, self.texels, self.texels) >= 0.5
         centers = (np.arange(self.texels) + 0.5) * self.outer_mm / self.texels - self.outer_mm / 2
         hole = np.abs(centers) < self.inner_mm / 2
         return ~(hole[:, None] & hole[None, :])

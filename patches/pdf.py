@@ -13,18 +13,22 @@ from PIL import Image
 
 from calibration.files import write_bytes, write_document
 from calibration.geometry import Box
+from calibration.region import Region
 from calibration.sheet import Sheet, Tag
 from calibration.tags import tag_bits
 from patches.artwork import Artwork, artwork_pdf
 
 Texture = NDArray[np.uint8]
 FONT = "Vera"
+EVEN_ODD = 0
 TEXEL_PIXELS = 8
 """Each texel is stored as a block of pixels, so that a viewer that smooths pictures blurs an eighth of a texel."""
 
 
 def sheet_pdf(sheet: Sheet, texture: Texture | None) -> bytes:
     """One page of exactly the sheet's size; ``texture`` ``(n, n, 3)`` uint8 RGB fills the frame but not its window.
+
+    What belongs to neither the sticker nor its window stays plain paper.
 
     Viewers are told not to scale it (a preference only: the ruler tells what the printer did).
     """
@@ -84,13 +88,27 @@ def _draw_texture(canvas: Any, sheet: Sheet, texture: Texture) -> None:
     blocks = texture.repeat(TEXEL_PIXELS, axis=0).repeat(TEXEL_PIXELS, axis=1)
     frame = sheet.frame
     canvas.saveState()
+    if sheet.sticker:
+        canvas.clipPath(_path(canvas, sheet.sticker.printed), stroke=0, fill=0, fillMode=EVEN_ODD)
     # Pictures stand on their feet in PDF coordinates: turn the axis back for this one.
     canvas.translate(frame.x_mm, frame.y_mm + frame.height_mm)
     canvas.scale(1, -1)
     canvas.drawImage(ImageReader(Image.fromarray(blocks)), 0, 0, frame.width_mm, frame.height_mm)
     canvas.restoreState()
-    canvas.setFillColorRGB(1, 1, 1)
-    _rectangle(canvas, sheet.window, stroke=0, fill=1)
+    if not sheet.sticker:
+        canvas.setFillColorRGB(1, 1, 1)
+        _rectangle(canvas, sheet.window, stroke=0, fill=1)
+
+
+def _path(canvas: Any, region: Region) -> Any:
+    """The region as a path, to be filled even-odd."""
+    path = canvas.beginPath()
+    for first, *others in region.loops_mm:
+        path.moveTo(*first)
+        for point in others:
+            path.lineTo(*point)
+        path.close()
+    return path
 
 
 def _draw_tag(canvas: Any, tag: Tag) -> None:
@@ -101,7 +119,7 @@ def _draw_tag(canvas: Any, tag: Tag) -> None:
     for row, column in np.argwhere(tag_bits(tag.id)[1:9, 1:9]):
         path.rect(tag.square.x_mm + column * cell, tag.square.y_mm + row * cell, cell, cell)
     canvas.setFillColorRGB(0, 0, 0)
-    canvas.drawPath(path, stroke=0, fill=1, fillMode=0)
+    canvas.drawPath(path, stroke=0, fill=1, fillMode=EVEN_ODD)
 
 
 def _draw_window(canvas: Any, sheet: Sheet) -> None:
@@ -109,8 +127,20 @@ def _draw_window(canvas: Any, sheet: Sheet) -> None:
     canvas.setStrokeColorRGB(0.6, 0.6, 0.6)
     canvas.setLineWidth(0.15)
     canvas.setDash(2, 2)
-    _rectangle(canvas, sheet.window.grown(-0.3), stroke=1, fill=0)
+    if sheet.sticker:
+        _draw_edge(canvas, sheet.sticker.window)
+    else:
+        _rectangle(canvas, sheet.window.grown(-0.3), stroke=1, fill=0)
     canvas.setDash()
+
+
+def _draw_edge(canvas: Any, window: Region) -> None:
+    """Along the edge itself, only that half of the line which lies in the window."""
+    canvas.saveState()
+    canvas.clipPath(_path(canvas, window), stroke=0, fill=0, fillMode=EVEN_ODD)
+    canvas.setLineWidth(0.5)
+    canvas.drawPath(_path(canvas, window), stroke=1, fill=0)
+    canvas.restoreState()
 
 
 def _draw_ruler(canvas: Any, ruler: Box) -> None:

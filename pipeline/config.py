@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -49,6 +49,23 @@ class ModelsSection(Document):
 
     folders: list[str] = Field(default_factory=lambda: ["models"])
     zoo: bool = True
+
+
+class PatchSection(Document):
+    """The frame around the target, which ``dpcam train`` trains; sheets follow the patch that was trained.
+
+    ``shape``: a square ring, a ring along the target's ``outline``, four ``strips``, or what is opaque in ``mask`` (a
+    square PNG, relative to the lab). Sizes that are not named follow from the target's: thickness 0.15, gap and texel
+    1/60 of its longer side. ``polygon``: the target's outline as corners in shares of its bounding box; not named, it
+    is what the target's picture covers.
+    """
+
+    shape: Literal["square", "outline", "strips", "mask"] = "square"
+    thickness_mm: float | None = Field(default=None, gt=0, le=1000)
+    gap_mm: float | None = Field(default=None, ge=0, le=1000)
+    texel_mm: float | None = Field(default=None, gt=0, le=1000)
+    polygon: list[tuple[float, float]] | None = Field(default=None, min_length=3, max_length=1000)
+    mask: str | None = None
 
 
 class TrainSection(Document):
@@ -113,6 +130,7 @@ class Config(Document):
     target: TargetSection = TargetSection()
     camera: CameraSection = CameraSection()
     models: ModelsSection = ModelsSection()
+    patch: PatchSection = PatchSection()
     train: TrainSection = TrainSection()
     sheet: SheetSection = SheetSection()
     plan: PlanSection = PlanSection()

@@ -13,7 +13,7 @@ from calibration.errors import BadInput, MissingFile
 from calibration.files import in_file_name, sha256_bytes, write_bytes
 from calibration.sheet import ARMS, Sheet
 from patches.artwork import Artwork, artwork, artwork_pdf, load_artwork
-from patches.controls import control_texture
+from patches.controls import control_texture, spread
 from patches.layout import SheetOrder, lay_out, target_file
 from patches.patch import PatchDocument, PatchGeometry, read_patch
 from patches.pdf import texture_png, write_sheet
@@ -125,24 +125,46 @@ def _printed(lab: Lab, arm: str) -> Printed:
     wrong = None
     if arm == "wrong-class":
         found = _wrong_patch(lab)
-        wrong = found[1] if found else None
+        wrong = _in_shape(*found, geometry) if found else None
     texture = control_texture(arm, geometry, target_artwork(lab), seed=lab.config.lab.seed, wrong=wrong)
     return Printed(texture, geometry, lab.wrong_class if arm == "wrong-class" else None)
 
 
+def _in_shape(document: PatchDocument, texture: Texture, geometry: PatchGeometry) -> Texture:
+    """The texture of a patch, to be printed in a frame of ``geometry``, whose shape may be another one."""
+    theirs = document.geometry
+    if theirs.sticker is None and geometry.sticker is None:
+        return texture
+    return spread(texture, theirs.ring())
+
+
+def frame_geometry_of(lab: Lab, sign: Artwork) -> PatchGeometry:
+    """The frame that ``[patch]`` in lab.toml asks for, around a target of the lab's width."""
+    from patches.frames import FrameOrder, frame_geometry, read_mask
+
+    patch = lab.config.patch
+    order = FrameOrder(
+        shape=patch.shape,
+        thickness_mm=patch.thickness_mm,
+        gap_mm=patch.gap_mm,
+        texel_mm=patch.texel_mm,
+        polygon=None if patch.polygon is None else tuple(patch.polygon),
+        mask=None if patch.mask is None else read_mask(lab.folder / patch.mask),
+    )
+    return frame_geometry(sign, lab.config.target.width_mm, order)
+
+
 def _geometry(lab: Lab) -> PatchGeometry:
-    """The frame of the lab's patch, so that all arms cover the same area; the default one before there is a patch."""
+    """The frame of the lab's patch, so that all arms cover the same area; before there is one, what is asked for."""
     path = patch_path(lab, lab.patch_arm)
     if path.is_file():
         return _scaled(lab, read_patch(path)[0].geometry)
-    return PatchGeometry.around(lab.config.target.width_mm, target_artwork(lab).aspect)
+    return frame_geometry_of(lab, target_artwork(lab))
 
 
 def _scaled(lab: Lab, geometry: PatchGeometry) -> PatchGeometry:
     """The geometry for the lab's target width: a patch is printed larger around a larger sign."""
-    scale = lab.config.target.width_mm / geometry.target_mm
-    values = geometry.model_dump()
-    return PatchGeometry(**{key: value * scale for key, value in values.items()})
+    return geometry.scaled(lab.config.target.width_mm / geometry.target_mm)
 
 
 def _patch(lab: Lab, name: str) -> Printed:

@@ -15,11 +15,11 @@ from calibration.errors import BadUsage
 from calibration.files import in_file_name, read_document
 from capture.stop import StopFlag, never
 from patches.artwork import Artwork, load_artwork, render
-from patches.patch import CurvePoint, PatchDocument, PatchGeometry, Surrogate, write_patch
+from patches.patch import CurvePoint, PatchDocument, Surrogate, write_patch
 from patches.spec import TransformSpec
 from pipeline.lab import Lab, select_recognizers
 from pipeline.recognizers import Recognizer
-from pipeline.sheets import patch_path, target_artwork
+from pipeline.sheets import frame_geometry_of, patch_path, target_artwork
 
 if TYPE_CHECKING:
     from patches.surrogates import Surrogate as Converted
@@ -137,7 +137,7 @@ def _order(lab: Lab, label: str, sign: Artwork) -> TrainOrder:
     return TrainOrder(
         label=label,
         artworks=[render(sign, ARTWORK_PX)],
-        geometry=PatchGeometry.around(lab.config.target.width_mm, sign.aspect),
+        geometry=frame_geometry_of(lab, sign),
         spec=lab_spec(lab),
         seed=lab.config.lab.seed,
         steps=train.steps,

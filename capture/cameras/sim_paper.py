@@ -22,6 +22,7 @@ from calibration.geometry import Array, Box
 from calibration.sheet import Sheet
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 BoardMaker = Callable[[int, int, float], Pixels]
 """``(height, width, texels_per_mm)`` → ``(height, width, 3)`` uint8 RGB: the backing that the sheet is stuck on."""
 
@@ -33,6 +34,9 @@ MAX_TEXELS = 9e6
 
 FINER, MAX_DRAWN = 4, 60e6
 """A page is drawn this many times finer than its texture, on at most so many pixels (180 MB), and averaged."""
+
+CUT_FINER, CUT_BITS = 4, 6
+"""A window that is no box is cut in texels of a quarter of the size, along points with 6 bits behind the comma."""
 
 PAGE_TOLERANCE_MM = 0.5
 BOARD_MARGIN = 0.10
@@ -85,12 +89,13 @@ def build_plane(sheet: Sheet, folder: Path, board: BoardMaker, texels_per_mm: fl
     margin = round(BOARD_MARGIN * max(height, width))
     plane = board(height + 2 * margin, width + 2 * margin, density)
     window = _texel_slices(sheet.window, scale, paper.shape)
-    _shade_contact(plane, margin, window, density)
+    rest = _rest_of_paper(sheet, window, scale)
+    _shade_contact(plane, margin, window, rest, density)
     seen = plane[margin : margin + height, margin : margin + width]
     through = seen[window].copy()
+    _draw_target(through, window, sheet, folder, scale, density, ink)
     seen[:] = paper
-    seen[window] = through
-    _draw_target(seen, window, sheet, folder, scale, density, ink)
+    seen[window] = through if rest is None else _mixed(through, paper[window], rest)
     return _framed(plane, scale, margin)
 
 
@@ -112,11 +117,30 @@ def _texel_slices(box: Box, scale: Array, shape: tuple[int, ...]) -> tuple[slice
     return slice(low[1], high[1]), slice(low[0], high[0])
 
 
+def _rest_of_paper(sheet: Sheet, window: tuple[slice, slice], scale: Array) -> Floats | None:
+    """How much of each texel of the window's box the paper still covers; None where the window is its whole box."""
+    height, width = (part.stop - part.start for part in window)
+    if sheet.sticker is None or not height * width:
+        return None
+    corner = np.array([window[1].start, window[0].start])
+    loops = [(np.array(loop) * scale - corner) * CUT_FINER - 0.5 for loop in sheet.sticker.window.loops_mm]
+    points = [np.rint(loop * (1 << CUT_BITS)).astype(np.int32) for loop in loops]
+    fine = np.ones((height * CUT_FINER, width * CUT_FINER), np.float32)
+    cv2.fillPoly(fine, points, 0.0, shift=CUT_BITS)
+    return np.asarray(cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _mixed(through: Pixels, paper: Pixels, rest: Floats) -> Pixels:
+    """Paper where it is left, what is behind it where not."""
+    share = rest[..., None]
+    return np.asarray(through * (1 - share) + paper * share + 0.5, dtype=np.uint8)
+
+
 def _draw_target(
-    seen: Pixels, window: tuple[slice, slice], sheet: Sheet, folder: Path, scale: Array, density: float, ink: float
+    through: Pixels, window: tuple[slice, slice], sheet: Sheet, folder: Path, scale: Array, density: float, ink: float
 ) -> None:
-    """Put the target's artwork on what is seen through the window; the paper covers what reaches beyond it."""
-    if sheet.target.artwork is None or 0 in seen[window].shape:
+    """Put the target's artwork on what is seen through the window's box."""
+    if sheet.target.artwork is None or 0 in through.shape:
         return
     box, path = sheet.target.box, folder / sheet.target.artwork
     # Drawn on white and on black: their difference is the transparency, whatever the PDF's own alpha is like.
@@ -126,7 +150,7 @@ def _draw_target(
     step = box.width_mm * scale[0] / width, box.height_mm * scale[1] / height
     corner = box.corners_mm[0] * scale - [window[1].start, window[0].start]
     place = np.array([[step[0], 0, corner[0] + step[0] / 2 - 0.5], [0, step[1], corner[1] + step[1] / 2 - 0.5]])
-    size = (seen[window].shape[1], seen[window].shape[0])
+    size = (through.shape[1], through.shape[0])
     colors = printed(on_white, ink).astype(np.float32)
     # Where the artwork is half transparent, on_white holds white that is not there; the printed color of the
     # artwork itself is what remains when it is taken off again.
@@ -134,15 +158,17 @@ def _draw_target(
     cover = alpha.astype(np.float32) / 255
     ink_there = cv2.warpAffine(colors - white * (1 - cover), place, size)
     covered = cv2.warpAffine(cover, place, size)
-    seen[window] = np.clip(seen[window] * (1 - covered) + ink_there + 0.5, 0, 255).astype(np.uint8)
+    through[:] = np.clip(through * (1 - covered) + ink_there + 0.5, 0, 255).astype(np.uint8)
 
 
-def _shade_contact(plane: Pixels, margin: int, window: tuple[slice, slice], density: float) -> None:
+def _shade_contact(
+    plane: Pixels, margin: int, window: tuple[slice, slice], rest: Floats | None, density: float
+) -> None:
     """The soft dark line on the board along the edges of a sheet that lies not quite flat on it."""
     paper = np.zeros(plane.shape[:2], np.float32)
     over = paper[margin:-margin, margin:-margin]
     over[:] = 1
-    over[window] = 0
+    over[window] = 0 if rest is None else rest
     lift = max(1, round(0.6 * density))
     soft = cv2.blur(cv2.blur(paper, (4 * lift + 1, 4 * lift + 1)), (2 * lift + 1, 2 * lift + 1))
     shade = np.roll(np.asarray(soft), (lift, lift // 2), axis=(0, 1))
