@@ -1,4 +1,4 @@
-"""``dpcam models``: declare recognizers, check them, train the zoo."""
+"""``dpcam models``: declare recognizers, check them, convert published ones, train the zoo."""
 
 from __future__ import annotations
 
@@ -166,6 +166,38 @@ def train_zoo(
         data={"trained": listed, "out": str(out)},
         tables=[Table("Held-out tracks", ("name", "right", "bytes"), rows)],
         errors=errors,
+    )
+
+
+@command(group, "imagenet")
+def imagenet(
+    into: Annotated[Path | None, typer.Option(help="Folder to store them in; the lab's models/ by default.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Only these networks, such as squeezenet-1.1; all by default.")
+    ] = None,
+    lab: LabOption = Path(),
+    dry_run: DryRunOption = False,
+) -> Result:
+    """Convert published networks for ImageNet's 1000 classes to recognizers (needs the extra 'imagenet')."""
+    from pipeline.imagenet import add_imagenet_models, published_networks
+
+    folder = into or lab / "models"
+    chosen = published_networks(model or ())
+    names = [each.name for each in chosen]
+    if dry_run:
+        return Result(
+            data={"would_convert": names, "into": str(folder)},
+            lines=[f"would convert {', '.join(names)} into {folder}"],
+        )
+    with progress_bar("converting") as bar:
+        contracts = add_imagenet_models(folder, names, bar)
+    listed = [
+        {"name": each.name, "family": each.family, "bytes": (folder / each.file).stat().st_size} for each in contracts
+    ]
+    rows = tuple((each.name, each.family, f"{each.width} px", each.licence) for each in contracts)
+    return Result(
+        data={"recognizers": listed, "into": str(folder)},
+        tables=[Table(f"In {folder}", ("name", "family", "input", "licence"), rows)],
     )
 
 
