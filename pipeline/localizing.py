@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,14 @@ class Truth(Document):
 
 
 @dataclass(frozen=True, slots=True)
+class LocalizedPicture:
+    """A frame's localization, and ``(H, W, 3)`` uint8 RGB where it has a picture to look at."""
+
+    frame: LocalizedFrame
+    pixels: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorSummary:
     """Corner errors over the found frames with ground truth, px; all None without any."""
 
@@ -72,17 +80,47 @@ class ErrorSummary:
 
 def localize_session(session: Session, progress: Callable[[int], None]) -> tuple[Path, list[LocalizedFrame]]:
     """Localize every frame of the session, or read what was computed before from the same bytes by the same code."""
-    sheets = list(session_sheets(session).values())
-    camera = session_camera(session)
-    path = derived_path(session.folder, "localizations", ".jsonl", [frame.sha256 for frame in session.frames])
+    path = _localizations(session)
     if path.is_file():
         return path, read_lines(path, _LINE, len(session.frames))
     found = []
-    for frame in session.frames:
-        found.append(localize_frame(frame, sheets, camera))
+    for each in localized_pictures(session):
+        found.append(each.frame)
         progress(len(found))
-    write_text(path, "".join(each.model_dump_json() + "\n" for each in found))
     return path, found
+
+
+def localized_pictures(session: Session) -> Iterator[LocalizedPicture]:
+    """Every frame with its localization and its picture, which is decoded once for both.
+
+    What was localized before is not localized again; what was not is kept once the last frame was given.
+    """
+    path = _localizations(session)
+    if path.is_file():
+        known = read_lines(path, _LINE, len(session.frames))
+        yield from (_with_picture(frame, found) for frame, found in zip(session.frames, known, strict=True))
+        return
+    sheets, camera = list(session_sheets(session).values()), session_camera(session)
+    lines = []
+    for frame in session.frames:
+        each = localize_frame(frame, sheets, camera)
+        lines.append(each.frame.model_dump_json() + "\n")
+        yield each
+    write_text(path, "".join(lines))
+
+
+def _localizations(session: Session) -> Path:
+    return derived_path(session.folder, "localizations", ".jsonl", [frame.sha256 for frame in session.frames])
+
+
+def _with_picture(frame: FrameRecord, found: LocalizedFrame) -> LocalizedPicture:
+    """The picture beside what is known of it; only where a sheet was found, is it of use to anybody."""
+    if found.status != "found":
+        return LocalizedPicture(found, None)
+    try:
+        return LocalizedPicture(found, stored_picture(frame))
+    except BadImage as error:
+        return LocalizedPicture(_failed(frame, error), None)
 
 
 def session_sheets(session: Session) -> dict[str, Sheet]:
@@ -112,14 +150,18 @@ def stored_picture(frame: FrameRecord) -> NDArray[np.uint8]:
     return decode_picture(data, name)
 
 
-def localize_frame(frame: FrameRecord, sheets: Sequence[Sheet], camera: CameraModel | None) -> LocalizedFrame:
+def localize_frame(frame: FrameRecord, sheets: Sequence[Sheet], camera: CameraModel | None) -> LocalizedPicture:
     """Localize one stored frame; a picture that cannot be read becomes ``failed``."""
     try:
         pixels = stored_picture(frame)
     except BadImage as error:
-        return LocalizedFrame(index=frame.index, status="failed", reason=error.message)
+        return LocalizedPicture(_failed(frame, error), None)
     wanted = next((sheet for sheet in sheets if frame.shot and sheet.id == frame.shot.sheet), None)
-    return _describe(frame, localize(pixels, sheets, camera, wanted))
+    return LocalizedPicture(_describe(frame, localize(pixels, sheets, camera, wanted)), pixels)
+
+
+def _failed(frame: FrameRecord, error: BadImage) -> LocalizedFrame:
+    return LocalizedFrame(index=frame.index, status="failed", reason=error.message)
 
 
 def summarize_errors(frames: Sequence[LocalizedFrame]) -> ErrorSummary:

@@ -54,7 +54,7 @@ def patch_path(lab: Lab, label: str) -> Path:
 
 def make_arm_sheet(lab: Lab, arm: str, out: Path | None, *, write: bool) -> MadeSheet:
     """The sheet of an arm for the lab's target; one of the same content in ``out`` or in the lab is taken again."""
-    return _make(lab, arm, _printed(lab, arm), target_artwork(lab), out or lab.sheets, write=write)
+    return _make(lab, arm, printed_on(lab, arm), target_artwork(lab), out or lab.sheets, write=write)
 
 
 def make_patch_sheet(lab: Lab, label: str, out: Path | None, *, write: bool) -> MadeSheet:
@@ -117,7 +117,7 @@ def _with_free_ids(order: SheetOrder, present: list[Sheet]) -> SheetOrder:
     return replace(order, first_tag_id=highest + 1)
 
 
-def _printed(lab: Lab, arm: str) -> Printed:
+def printed_on(lab: Lab, arm: str) -> Printed:
     """What the arm prints: a control, or a patch of the lab."""
     if arm not in ARMS:
         return _patch(lab, arm)
@@ -168,11 +168,11 @@ def _scaled(lab: Lab, geometry: PatchGeometry) -> PatchGeometry:
 
 
 def _patch(lab: Lab, name: str) -> Printed:
-    document, texture = _read(lab, name)
+    document, texture = find_patch(lab, name)
     return Printed(texture, _scaled(lab, document.geometry), document.name)
 
 
-def _read(lab: Lab, name: str) -> tuple[PatchDocument, Texture]:
+def find_patch(lab: Lab, name: str) -> tuple[PatchDocument, Texture]:
     """A patch of the lab, or one that dpcam ships."""
     for folder in (lab.patches, shipped_patches()):
         path = folder / f"{in_file_name(name)}.json"
@@ -191,6 +191,6 @@ def _wrong_patch(lab: Lab) -> tuple[PatchDocument, Texture] | None:
     if name == lab.config.target.label:
         raise BadInput(f"train.wrong_class is {name!r}, the target's own class", hint="name another class in lab.toml")
     try:
-        return _read(lab, name)
+        return find_patch(lab, name)
     except MissingFile:
         return None
