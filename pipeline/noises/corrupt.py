@@ -78,13 +78,20 @@ def corrupt(
     return result
 
 
+def check_size(size_px: tuple[int, int], where: str) -> None:
+    """:class:`BadInput`, naming ``where``, when pictures of that height and width are too small."""
+    height, width = size_px
+    if min(height, width) < MIN_SIDE_PX:
+        expected = f"at least {MIN_SIDE_PX} x {MIN_SIDE_PX} px"
+        raise BadInput(f"{where}: {expected} are expected, got {width} x {height}", where=where)
+
+
 def _checked_kind(name: str, severity: int, table: Table | None) -> Corruption:
     if name not in CORRUPTIONS:
         near = difflib.get_close_matches(name, CORRUPTIONS, n=1, cutoff=0.0)[0]
         raise BadUsage(f"no noise {name!r}; there are {', '.join(CORRUPTIONS)}", hint=f"did you mean {near!r}?")
-    if severity not in SEVERITIES:
-        near_level = min(SEVERITIES, key=lambda level: abs(level - severity))
-        raise BadUsage(f"severity {severity!r}: a whole number from 1 to 5 is expected", hint=f"nearest: {near_level}")
+    if not isinstance(severity, int | np.integer) or severity not in SEVERITIES:
+        raise BadUsage(f"severity {severity!r}: a whole number from 1 to 5 is expected")
     if table is not None and table not in TABLES:
         raise BadUsage(f"no table {table!r}; there are {', '.join(TABLES)}")
     return KINDS[CORRUPTIONS.index(name)]
@@ -99,6 +106,4 @@ def _check_numbers(seed: int, first: int) -> None:
 def _check_images(images: Pixels) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise BadInput(f"pictures (B, H, W, 3) uint8 are expected, got {images.shape} {images.dtype}")
-    height, width = images.shape[1:3]
-    if min(height, width) < MIN_SIDE_PX:
-        raise BadInput(f"pictures of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} px are expected, got {width} x {height}")
+    check_size((images.shape[1], images.shape[2]), "the pictures")

@@ -22,7 +22,11 @@ def contrast(picture: Picture, left: float, _: Generator) -> Picture:
 
 
 def elastic_transform(picture: Picture, constants: Elastic, rng: Generator) -> Picture:
-    """A jittered affine map, then a smooth random displacement. As published; lengths grow with the shorter side."""
+    """A jittered affine map, then a smooth random displacement. As published, interpolated to 1/32 px.
+
+    Lengths grow with the shorter side, and yet the displacement stays about the same number of pixels: its noise is
+    averaged over more of them.
+    """
     shorter_px = min(picture.shape[:2])
     sheared = _sheared(picture, constants.jitter * shorter_px, rng)
     return _displaced(sheared, constants.amplitude * shorter_px, constants.sigma * shorter_px, rng)

@@ -14,7 +14,7 @@ from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes
 from capture.picture import decode_picture, encode_png
 from pipeline.noises.constants import Table, table_for
-from pipeline.noises.corrupt import corrupt
+from pipeline.noises.corrupt import check_size, corrupt
 from pipeline.noises.sheet import contact_sheet
 
 Pixels = NDArray[np.uint8]
@@ -41,6 +41,7 @@ class Noised:
 def write_contact_sheet(path: Path, out: Path, *, size_px: int, seed: int, table: Table | None = None) -> Shown:
     """Write the contact sheet of a picture as PNG; a picture with a longer side than ``size_px`` is shrunk before."""
     picture = _shrunk(decode_picture(read_bytes(path), str(path)), size_px)
+    check_size((picture.shape[0], picture.shape[1]), str(path))
     write_bytes(out, encode_png(contact_sheet(picture, seed=seed, table=table)))
     height, width = picture.shape[:2]
     return Shown(width, height, table or table_for(height, width))
@@ -78,6 +79,7 @@ def write_noised(
     noised = []
     for index, (path, copy) in enumerate(zip(paths, copy_names(paths, folder, name, severity), strict=True)):
         picture = decode_picture(read_bytes(path), str(path))
+        check_size((picture.shape[0], picture.shape[1]), str(path))
         seen = corrupt(picture[None], name, severity, seed=seed, first=index, table=table)[0]
         if write:
             write_bytes(copy, encode_png(seen))

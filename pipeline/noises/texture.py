@@ -19,6 +19,9 @@ FROST_TEXTURES = 5
 """As many as the published code uses photographs."""
 
 FROST_SIDE_PX = 800
+FROST_ROOM = 1.25
+"""A texture is at least this much larger than the picture, so that there is something to choose from."""
+
 FERNS = 420
 BRANCHES = 22
 FROST_TINT = (0.90, 0.97, 1.0)
@@ -54,30 +57,27 @@ def _refine(heights: Field, noise: Field, step: int) -> None:
 def cut_frost(height: int, width: int, scale: float, rng: Generator) -> Field:
     """A random piece ``(height, width, 3)`` from 0 to 1 of one of the textures, which were shrunk by ``scale``.
 
-    A picture that is larger than the texture gets the texture enlarged.
+    A picture that is too large for the texture gets the texture enlarged.
     """
-    texture = frost_texture(int(rng.integers(FROST_TEXTURES)), _side_for(height, width, scale))
-    top = rng.integers(texture.shape[0] - height + 1)
-    left = rng.integers(texture.shape[1] - width + 1)
-    return texture[top : top + height, left : left + width]
+    number, side = int(rng.integers(FROST_TEXTURES)), round(FROST_SIDE_PX * scale)
+    while side < FROST_ROOM * max(height, width):
+        side *= 2
+    gray = frost_texture(number, side)
+    top, left = rng.integers(side - height + 1), rng.integers(side - width + 1)
+    return gray[top : top + height, left : left + width, None] * np.array(FROST_TINT, dtype=np.float32)
 
 
-def _side_for(height: int, width: int, scale: float) -> int:
-    return max(round(FROST_SIDE_PX * scale), math.ceil(1.25 * max(height, width)))
-
-
-@functools.lru_cache(maxsize=4 * FROST_TEXTURES)
+@functools.lru_cache(maxsize=2 * FROST_TEXTURES)
 def frost_texture(number: int, side_px: int) -> Field:
-    """Frost ``(side_px, side_px, 3)`` from 0 to 1, always the same for a number: read only."""
-    drawn = _drawn_frost(number)
-    sized = cv2.resize(drawn, (side_px, side_px), interpolation=cv2.INTER_AREA) if side_px != len(drawn) else drawn
-    frozen = sized[..., None] * np.array(FROST_TINT, dtype=np.float32)
-    frozen.setflags(write=False)
-    return np.asarray(frozen, dtype=np.float32)
+    """Gray frost ``(side_px, side_px)`` from 0 to 1, always the same for a number; read only."""
+    sized = np.asarray(cv2.resize(_drawn_frost(number), (side_px, side_px), interpolation=cv2.INTER_AREA), np.float32)
+    sized.setflags(write=False)
+    return sized
 
 
+@functools.cache
 def _drawn_frost(number: int) -> Field:
-    """Gray frost: a film of uneven thickness, ferns of ice where it is thick, and grain."""
+    """A film of uneven thickness, ferns of ice where it is thick, and grain."""
     rng = np.random.default_rng([1903, number])
     mist = plasma(1024, 1.6, rng)[:FROST_SIDE_PX, :FROST_SIDE_PX]
     film = cv2.GaussianBlur(mist, (0, 0), 3)
