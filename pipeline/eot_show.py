@@ -55,7 +55,8 @@ def what_to_show(lab: Lab, name: str | None) -> Shown:
         printed = printed_on(lab, name)
         return Shown(name, target_artwork(lab), printed.texture, printed.geometry)
     document, texture = read_patch(Path(name)) if name.endswith(".json") else find_patch(lab, name)
-    return Shown(document.name, target_artwork(lab, document.label), texture, document.geometry)
+    geometry = document.geometry.scaled(lab.config.target.width_mm / document.geometry.target_mm)
+    return Shown(document.name, target_artwork(lab, document.label), texture, geometry)
 
 
 def _own(lab: Lab) -> str:
