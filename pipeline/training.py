@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.errors import BadUsage
+from calibration.errors import BadUsage, MissingFile
 from calibration.files import in_file_name, read_document
 from capture.stop import StopFlag, never
 from patches.artwork import Artwork, load_artwork, render
@@ -123,11 +123,18 @@ def lab_spec(lab: Lab) -> TransformSpec:
     """
     plan, default = lab.config.plan, TransformSpec()
     if lab.config.train.spec:
-        return read_document(lab.folder / lab.config.train.spec, TransformSpec)
+        return _named_spec(lab.folder / lab.config.train.spec)
     distances = (min(plan.distances_mm) / DISTANCE_MARGIN, max(plan.distances_mm) * DISTANCE_MARGIN)
     yaw = min(max(abs(angle) for angle in plan.yaws_deg) + ANGLE_MARGIN_DEG, 80.0)
     pitch = min(max(abs(angle) for angle in plan.pitches_deg) + ANGLE_MARGIN_DEG, 80.0)
     return default.model_copy(update={"distance_mm": distances, "yaw_deg": (-yaw, yaw), "pitch_deg": (-pitch, pitch)})
+
+
+def _named_spec(path: Path) -> TransformSpec:
+    if not path.is_file():
+        hint = "dpcam eot fit SESSION writes one"
+        raise MissingFile(f"train.spec names {path}, which is no file", hint=hint, where=str(path))
+    return read_document(path, TransformSpec)
 
 
 def _order(lab: Lab, label: str, sign: Artwork) -> TrainOrder:
