@@ -29,7 +29,7 @@ Mask = NDArray[np.bool_]
 
 ALL_LEVELS = 255
 REGIONS: dict[str | None, Region] = {None: "everywhere", "outside": "outside", "object": "object"}
-NAME = re.compile(r"(fgsm|pgd([1-9]\d{0,3})(m?))-([1-9]\d{0,2})(?:-(outside|object))?")
+NAME = re.compile(r"(fgsm|pgd([1-9]\d{0,3})(m?))-([1-9]\d{0,2})(?:-(outside|object))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +138,13 @@ def attacked_blind(
     from patches.ascent import box_of, check, seeded
 
     check(surrogate, images, truth)
-    masks = {"sticker_mask": sticker_mask, "object_mask": object_mask}
-    change = attacked(surrogate, without, truth, attack, **masks, seed=seed) - without
+    if without.shape != images.shape:
+        raise BadInput(f"the same pictures without the patch are {tuple(images.shape)}, got {tuple(without.shape)}")
+    found = attacked(surrogate, without, truth, attack, sticker_mask=sticker_mask, object_mask=object_mask, seed=seed)
     pixels = images.detach().float()
     # The same dice throw the adversarial sticker to the same place.
-    box = box_of(attack, pixels, **masks, dice=seeded(seed))
-    return (pixels + change).clamp(box.low, box.high)
+    box = box_of(attack, pixels, sticker_mask, object_mask, seeded(seed))
+    return (pixels + found - without.detach().float()).clamp(box.low, box.high)
 
 
 def attack_images(
@@ -160,15 +161,17 @@ def attack_images(
     """:func:`attacked` for arrays: ``(B, H, W, 3)`` uint8 RGB → ``(B, H, W, 3)`` float32 in [0, 1], not rounded.
 
     ``truth``: ``(B,)``; masks: bool, ``(H, W)`` or ``(B, H, W)``. With ``without``, the pictures before the defensive
-    patch was put on, it is :func:`attacked_blind`. Runs where the network's weights are.
+    patch was put on, it is :func:`attacked_blind`. Runs where the network's weights are, the whole batch at once.
     """
     from patches.ascent import as_mask, as_pixels, classes
 
-    pixels, right = as_pixels(images, surrogate), classes(truth, surrogate)
-    masks = {"sticker_mask": as_mask(sticker_mask), "object_mask": as_mask(object_mask)}
+    attack, pixels, right = attack_named(name), as_pixels(images, surrogate), classes(truth, surrogate)
+    patch, target = as_mask(sticker_mask), as_mask(object_mask)
     if without is None:
-        found = attacked(surrogate, pixels, right, attack_named(name), **masks, seed=seed)
+        found = attacked(surrogate, pixels, right, attack, sticker_mask=patch, object_mask=target, seed=seed)
     else:
         bare = as_pixels(without, surrogate)
-        found = attacked_blind(surrogate, pixels, bare, right, attack_named(name), **masks, seed=seed)
+        found = attacked_blind(
+            surrogate, pixels, bare, right, attack, sticker_mask=patch, object_mask=target, seed=seed
+        )
     return found.permute(0, 2, 3, 1).numpy(force=True)

@@ -83,7 +83,19 @@ def test_what_names_say():
 
 @pytest.mark.parametrize(
     "name",
-    ["", "pgd", "pgd-4", "pgd10", "pgd010-4", "fgsm-0", "fgsm-256", "fgsm-4-inside", "pgd10-4-everywhere", "cw-4"],
+    [
+        "",
+        "pgd",
+        "pgd-4",
+        "pgd10",
+        "pgd010-4",
+        "fgsm-0",
+        "fgsm-256",
+        "fgsm-4-inside",
+        "pgd10-4-everywhere",
+        "fgsm-\u0664",
+        "cw-4",
+    ],
 )
 def test_other_names_are_refused_with_those_that_exist(name):
     with pytest.raises(BadInput, match=r"is no attack: fgsm-N, pgdS-N") as caught:
@@ -344,6 +356,11 @@ def test_what_does_not_fit_is_refused(case):
     images, truth, name, masks, message = REFUSED[case]
     with pytest.raises(BadInput, match=message):
         attacked(small(), images, truth, attack_named(name), **masks, seed=0)
+
+
+def test_other_pictures_without_the_patch_are_refused():
+    with pytest.raises(BadInput, match=r"without the patch are \(2, 3, 20, 20\), got \(1, 3, 20, 20\)"):
+        attacked_blind(small(), PICTURES, PICTURES[:1], CLASSES, attack_named("fgsm-4"), seed=0)
 
 
 def test_a_network_without_numbers_is_refused():
