@@ -44,9 +44,6 @@ CLIPPED = 3
 
 MAX_SIGMA_PX = 20.0
 
-NO_MAP = np.empty(0, np.float32)
-"""Second map of cv2.remap: the first has both coordinates."""
-
 
 @dataclass(frozen=True, slots=True)
 class Blur:
@@ -112,11 +109,7 @@ def _drawn(shape: tuple[int, ...], tag: int, corners: Array) -> _Ideal | None:
     if sides.min() < MIN_CELL_PX or (high <= low).any():
         return None
     cells = _cells(image_from_cell, low, high)
-    # One texel a fine step: bilinear interpolation then is the average over the step.
-    scale = max(math.ceil(FINE * sides.max()), 2)
-    texture = np.kron(tag_bits(tag), np.ones((scale, scale))).astype(np.float32)
-    places = (cells * scale - 0.5).astype(np.float32)
-    fine = cv2.remap(texture, places, NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1.0)
+    fine = _printed(tag, cells, 1 / (FINE * sides.max()))
     centers = _averaged(cells)
     known = np.all((centers > RIM_CELLS) & (centers < CELLS + 2 - RIM_CELLS), axis=-1)
     return _Ideal(
@@ -127,6 +120,18 @@ def _drawn(shape: tuple[int, ...], tag: int, corners: Array) -> _Ideal | None:
         slice(int(low[0]), int(high[0])),
         np.asarray(known, dtype=np.bool_),
     )
+
+
+def _printed(tag: int, cells: Array, step: float) -> Array:
+    """How white the tag is at places in cells, averaged over squares of ``step`` cells; white beyond the tag."""
+    bits = np.pad(tag_bits(tag), 1, constant_values=True).astype(np.float64)
+    # A square of less than a cell covers two cells an axis at most: the one of its first end, the one of its last.
+    first, last = (np.clip(np.floor(end).astype(int) + 1, 0, CELLS + 3) for end in (cells - step / 2, cells + step / 2))
+    beyond = np.where(last > first, (cells + step / 2 - (last - 1)) / step, 0.0).clip(0, 1)
+    (x, y), (next_x, next_y), (share_x, share_y) = (np.moveaxis(each, -1, 0) for each in (first, last, beyond))
+    upper = bits[y, x] * (1 - share_x) + bits[y, next_x] * share_x
+    lower = bits[next_y, x] * (1 - share_x) + bits[next_y, next_x] * share_x
+    return np.asarray(upper * (1 - share_y) + lower * share_y)
 
 
 def _window(shape: tuple[int, ...], image_from_cell: Array, corners: Array) -> tuple[Whole, Whole]:

@@ -71,6 +71,18 @@ def test_the_gain_of_the_light_and_an_uneven_light_do_not_matter():
     assert found.defocus_px == pytest.approx(1.2, rel=0.06)
 
 
+def test_a_tag_that_is_larger_than_what_is_looked_at():
+    camera = CAMERA.model_copy(update={"fx": 40_000.0, "fy": 40_000.0})
+    square = SHEET.tags[0].square
+    pose = pose_from_view(View(1000, 10, 5, 3), square.corners_mm[0])
+    homography = ideal_homography(camera, pose)
+    sharp = see(draw_sheet(SHEET, per_mm=40), homography, (640, 480), per_mm=40, blur_px=0)[..., 0] / 255
+    code = np.sqrt(0.02 + 0.7 * cv2.GaussianBlur(sharp, (0, 0), 2.5))
+    found = measure_blur(encoded(code), {0: apply_homography(homography, square.corners_mm)})
+    assert found is not None
+    assert found.defocus_px == pytest.approx(2.5, rel=0.06)
+
+
 def disk_sigma(radius_px: float) -> float:
     """Standard deviation along an axis of the simulator's disk."""
     kernel = disk_kernel(radius_px)
