@@ -12,6 +12,8 @@ from patches.patch import PatchGeometry
 
 Texture = NDArray[np.uint8]
 LITTLE_SIGNS = 16
+PLACES_TRIED = 160
+"""Places for them along each axis of a frame that is not square."""
 
 
 def control_texture(
@@ -65,35 +67,33 @@ def label_texture(geometry: PatchGeometry, artwork: Artwork) -> Texture:
 def _label_within(ring: NDArray[np.bool_], artwork: Artwork) -> Texture:
     """The little signs where a frame of any shape has room, as large as :data:`LITTLE_SIGNS` of them can be."""
     texture = np.full((*ring.shape, 3), 255, np.uint8)
-    widest = int(2 * cv2.distanceTransform(ring.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
-    for side in range(max(widest, 1), 0, -1):
-        places = _places(ring, side)
-        if len(places) >= LITTLE_SIGNS or side == 1:
-            break
+    side = max(int(2 * cv2.distanceTransform(ring.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()), 1)
+    while side > 1 and len(_places(ring, side)) < LITTLE_SIGNS:
+        side = int(side * 0.9)
     small = _fitting(artwork, side)
-    for top, left in places:
+    for top, left in _places(ring, side):
         texture[top : top + side, left : left + side] = small
     return texture
 
 
 def _places(ring: NDArray[np.bool_], side: int) -> list[tuple[int, int]]:
     """Top-left corners of squares of ``side`` texels that lie in the ring and not on each other, in reading order."""
-    room = ring.astype(np.uint8)
+    room = ring.copy()
     found = []
-    for top, left in np.argwhere(_fits(room, side)).tolist():
+    step = len(ring) // PLACES_TRIED + 1
+    for top, left in (np.argwhere(_fits(room, side)[::step, ::step]) * step).tolist():
         square = room[top : top + side, left : left + side]
         if square.all():
             found.append((top, left))
-            square[:] = 0
+            square[:] = False
     return found
 
 
-def _fits(room: NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
+def _fits(room: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     """Where a square of ``side`` texels that begins there is free."""
-    if side > len(room):
-        return np.zeros((0, 0), bool)
-    free = np.lib.stride_tricks.sliding_window_view(room, (side, side))
-    return np.asarray(free.all(axis=(2, 3)))
+    until = cv2.integral(room.astype(np.uint8))
+    free = until[side:, side:] - until[:-side, side:] - until[side:, :-side] + until[:-side, :-side]
+    return np.asarray(free == side * side)
 
 
 def spread(texture: Texture, ring: NDArray[np.bool_]) -> Texture:

@@ -13,11 +13,11 @@ Polygons are grown, cut and joined by shapely.
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -28,9 +28,9 @@ from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from calibration.errors import BadImage, BadInput
-from calibration.files import first_problem, read_bytes
+from calibration.files import read_bytes
 from calibration.geometry import Array
-from calibration.region import Region, Sticker, region_of
+from calibration.region import DIGITS, Region, Sticker, region_of
 from patches.artwork import Artwork, render
 from patches.patch import PatchGeometry
 
@@ -44,9 +44,10 @@ TRACED_PX = 1024
 SEGMENTS = 24
 """Chords in a quarter of a round corner: within 0.1 mm of a circle with a radius of 200 mm."""
 
-STRAIGHTENED = 3e-4
-"""Corners that make less of a difference than this share of the width are left out: 0.05 mm of 160 mm."""
+STRAIGHTENED = 5e-4
+"""Corners that make less of a difference than this share of the width are left out: 0.08 mm of 160 mm."""
 
+STAIR_PX, LARGE_PX = 0.75, 256
 MASK_PX = (2, 4096)
 MAX_CORNERS = 20_000
 
@@ -67,33 +68,62 @@ class FrameOrder:
     mask: Mask | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """``inner_mm``: side of the square around target and gap."""
+
+    thickness_mm: float
+    gap_mm: float
+    texel_mm: float
+    inner_mm: float
+
+    @property
+    def outer_mm(self) -> float:
+        """Side of the square around it all."""
+        return self.inner_mm + 2 * self.thickness_mm
+
+
 def frame_geometry(sign: Artwork, width_mm: float, order: FrameOrder) -> PatchGeometry:
     """The frame around a target of that width; :class:`BadInput` says what is impossible about it."""
     _refuse_mismatch(order)
     default = PatchGeometry.around(width_mm, sign.aspect)
-    longer_mm = width_mm * max(sign.aspect, 1.0)
-    sizes = (order.thickness_mm, order.gap_mm, order.texel_mm)
-    if order.shape == "square" and sizes == (None, None, None):
+    if order.shape == "square" and (order.thickness_mm, order.gap_mm, order.texel_mm) == (None, None, None):
         return default
+    sizes = _sizes(order, default, width_mm * max(sign.aspect, 1.0))
+    plain = _checked(
+        target_mm=width_mm,
+        inner_mm=sizes.inner_mm,
+        outer_mm=sizes.outer_mm,
+        texel_mm=sizes.texel_mm,
+    )
+    if order.shape == "square":
+        return plain
+    geometry = _checked(**plain.model_dump(), sticker=_sticker(sign, width_mm, order, sizes))
+    if not geometry.ring().any():
+        raise BadInput(f"nothing of the patch is as large as half a texel of {geometry.texel_mm:g} mm")
+    return geometry
+
+
+def _sizes(order: FrameOrder, default: PatchGeometry, longer_mm: float) -> _Sizes:
     thickness_mm = (default.outer_mm - default.inner_mm) / 2 if order.thickness_mm is None else order.thickness_mm
     gap_mm = (default.inner_mm - longer_mm) / 2 if order.gap_mm is None else order.gap_mm
     texel_mm = default.texel_mm if order.texel_mm is None else order.texel_mm
-    if not (thickness_mm > 0 and gap_mm >= 0):
+    if not (0 < thickness_mm < math.inf and 0 <= gap_mm < math.inf):
         raise BadInput(f"a frame has a thickness above 0 and a gap from 0 on, got {thickness_mm:g} and {gap_mm:g} mm")
-    if texel_mm > thickness_mm:
-        raise BadInput(f"a frame {thickness_mm:g} mm thick needs texels of at most as much, got {texel_mm:g} mm")
-    inner_mm = longer_mm + 2 * gap_mm
-    outer_mm = inner_mm + 2 * thickness_mm
-    try:
-        return PatchGeometry(
-            target_mm=width_mm,
-            inner_mm=inner_mm,
-            outer_mm=outer_mm,
-            texel_mm=texel_mm,
-            sticker=_sticker(sign, width_mm, order, (gap_mm, thickness_mm, outer_mm)),
+    if not 0 < texel_mm <= thickness_mm:
+        raise BadInput(
+            f"texels of more than 0 and at most its thickness, {thickness_mm:g} mm, fit into the frame, "
+            f"got {texel_mm:g} mm",
+            hint="set patch.texel_mm in lab.toml",
         )
+    return _Sizes(thickness_mm, gap_mm, texel_mm, longer_mm + 2 * gap_mm)
+
+
+def _checked(**values: Any) -> PatchGeometry:
+    try:
+        return PatchGeometry(**values)
     except ValidationError as error:
-        raise BadInput(f"this frame is impossible: {first_problem(error)}") from error
+        raise BadInput(f"this frame is impossible: {error.errors()[0]['msg']}") from error
 
 
 def read_mask(path: Path) -> Mask:
@@ -120,17 +150,15 @@ def _refuse_mismatch(order: FrameOrder) -> None:
         raise BadInput(f"a frame of the shape {order.shape!r} does not follow the polygon that is given")
 
 
-def _sticker(sign: Artwork, width_mm: float, order: FrameOrder, sizes: tuple[float, float, float]) -> Sticker | None:
-    """``sizes``: gap, thickness, side of the whole square, mm."""
-    gap_mm, thickness_mm, outer_mm = sizes
-    if order.shape == "square":
-        return None
+def _sticker(sign: Artwork, width_mm: float, order: FrameOrder, sizes: _Sizes) -> Sticker:
     if order.shape == "strips":
-        return _strips(width_mm / 2 + gap_mm, width_mm * sign.aspect / 2 + gap_mm, thickness_mm)
-    inside = _grown(_outline(sign, width_mm, order.polygon), gap_mm)
+        return _strips(
+            width_mm / 2 + sizes.gap_mm, width_mm * sign.aspect / 2 + sizes.gap_mm, thickness=sizes.thickness_mm
+        )
+    inside = _grown(_outline(sign, width_mm, order.polygon), sizes.gap_mm)
     if order.mask is None:
-        return _sticker_of(_grown(inside, thickness_mm).difference(inside), inside)
-    covered = _traced_mask(order.mask, outer_mm)
+        return _sticker_of(_grown(inside, sizes.thickness_mm).difference(inside), inside)
+    covered = _traced_mask(order.mask, sizes.outer_mm)
     return _sticker_of(covered, inside.difference(covered))
 
 
@@ -152,7 +180,7 @@ def _strips(half_width: float, half_height: float, thickness: float) -> Sticker:
 
 def _grown(area: BaseGeometry, by_mm: float) -> BaseGeometry:
     """All that is within ``by_mm`` of the area, without holes."""
-    grown = area.buffer(by_mm, quad_segs=SEGMENTS)
+    grown = area.buffer(round(by_mm, DIGITS), quad_segs=SEGMENTS)
     whole = shapely.union_all([Polygon(part.exterior) for part in _parts(grown)])
     left, _, right, _ = whole.bounds
     return whole.simplify(STRAIGHTENED * (right - left))
@@ -194,30 +222,16 @@ def _traced_mask(mask: Mask, outer_mm: float) -> BaseGeometry:
 
 
 def _traced(alpha: Mask) -> BaseGeometry:
-    """The area, in pixels from the top-left corner, that is opaque in ``(H, W)``, its staircases made straight."""
-    # At twice the size each pixel is a block with an area of its own. OpenCV draws the loops through the centers of
-    # the outermost ones, so a quarter of a pixel is missing on each side.
-    solid = (alpha >= OPAQUE).astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
-    loops, tree = cv2.findContours(solid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    polygons = []
-    for i, loop in enumerate(loops):
-        _, _, child, parent = tree[0, i]
-        if parent < 0:
-            polygons.append(Polygon(_points(loop), [_points(loops[hole]) for hole in _siblings(tree[0], child)]))
-    area = shapely.union_all([each.buffer(0.25, join_style="mitre") for each in polygons])
-    return area.simplify(0.5)
+    """The area, in pixels from the top-left corner, that is opaque in ``(H, W)``.
 
-
-def _siblings(tree: NDArray[np.int32], first: int) -> list[int]:
-    found = []
-    while first >= 0:
-        found.append(int(first))
-        first = tree[first, 0]
-    return found
-
-
-def _points(loop: NDArray[Any]) -> Array:
-    return np.asarray((loop[:, 0] + 0.5) / 2, dtype=np.float64)
+    Staircases are made straight, but in small pictures, whose pixels are meant.
+    """
+    edges = np.diff(np.pad(alpha >= OPAQUE, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(edges > 0)
+    if len(rows) > MAX_CORNERS:
+        raise BadInput(f"the picture's opaque part is in {len(rows)} pieces of rows; {MAX_CORNERS} are accepted")
+    runs = shapely.box(starts, rows, np.nonzero(edges < 0)[1], rows + 1)
+    return shapely.union_all(runs).simplify(STAIR_PX if max(alpha.shape) >= LARGE_PX else 0)
 
 
 def _sticker_of(printed: BaseGeometry, window: BaseGeometry) -> Sticker:

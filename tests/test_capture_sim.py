@@ -12,6 +12,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from calibration.errors import BadInput, BadUsage, MissingFile
 from calibration.geometry import Box, Pose, View, apply_homography, pose_from_view, view_from_pose
+from calibration.region import Sticker, region_of
 from calibration.sheet import Sheet, Tag, Target
 from calibration.tags import detect, tag_bits, to_gray
 from capture.cameras.base import StagedCamera
@@ -407,3 +408,62 @@ def test_missing_and_wrong_pdfs_are_named(camera: SimCamera, folder: Path, sheet
         wrong = sheet.model_copy(update={"pdf": pdf})
         with pytest.raises(kind, match=pdf):
             camera.stage(a_shot(wrong), wrong)
+
+
+# Windows that are no boxes
+
+
+def octagon(center: np.ndarray, apothem: float, *, hole: bool = False) -> np.ndarray:
+    angles = np.deg2rad(22.5 + 45 * np.arange(8))[:: -1 if hole else 1]
+    return center + apothem / np.cos(np.pi / 8) * np.column_stack([np.cos(angles), np.sin(angles)])
+
+
+@pytest.fixture(scope="module")
+def cut(sheet: Sheet) -> Sheet:
+    """The sheet with an octagonal window with a bar across, and the ring between window and frame printed."""
+    middle = FRAME.center_mm
+    bar = middle + np.array([[-4, -10], [-4, 10], [4, 10], [4, -10]])
+    sticker = Sticker(
+        printed=region_of([FRAME.corners_mm, octagon(middle, 40, hole=True)]),
+        window=region_of([octagon(middle, 40), bar]),
+    )
+    return sheet.model_copy(update={"sticker": sticker, "window": sticker.window.box})
+
+
+def seen_at(pixels: np.ndarray, to_texel: np.ndarray, points_mm: list[tuple[float, float]]) -> np.ndarray:
+    x, y = apply_homography(to_texel, np.array(points_mm)).round().astype(int).T
+    return pixels[y, x].astype(int)
+
+
+def test_a_window_is_cut_along_its_polygon(folder: Path, cut: Sheet):
+    plane = build_plane(cut, folder, gray_board, 6, ink=0)
+    x, y = FRAME.center_mm
+    open_places = [(x - 37, y - 5), (x + 37, y), (x - 15, y + 37), (x + 8, y), (x, y + 14)]
+    covered = [(x - 36, y - 36), (x + 36, y + 36), (x, y), (x + 2, y - 8), (x - 44, y)]
+    red, blue = np.array([204, 13, 26]), np.array([26, 76, 204])
+    target = seen_at(plane.level(0, 0)[..., :3], plane.texel_from_mm, [open_places[3], open_places[4]])
+    assert np.abs(target - red).max() < 6
+    board = seen_at(plane.level(0, 0)[..., :3], plane.texel_from_mm, open_places[:3])
+    assert (np.ptp(board, axis=1) <= 2).all()
+    paper = seen_at(plane.level(0, 0)[..., :3], plane.texel_from_mm, covered)
+    assert np.abs(paper - blue).max() < 6
+
+
+def test_a_cut_window_has_its_area(folder: Path, cut: Sheet):
+    plane = build_plane(cut, folder, gray_board, 6, ink=0)
+    low, high = apply_homography(plane.texel_from_mm, FRAME.corners_mm[[0, 2]]).round().astype(int)
+    inside = plane.level(0, 0)[low[1] : high[1], low[0] : high[0], :3].astype(int)
+    paper = np.clip((inside[..., 2] - inside[..., 0]) / (204 - 26), 0, 1)
+    share = 1 - cut.sticker.window.area_mm2 / FRAME.width_mm**2
+    assert paper.mean() == pytest.approx(share, abs=0.005)
+
+
+def test_a_cut_sheet_is_found_like_any_other(camera: SimCamera, cut: Sheet):
+    frame = take(camera, cut, distance_mm=700, yaw_deg=30)
+    errors = corner_errors(frame)
+    assert len(errors) == 4
+    assert np.abs(np.concatenate(list(errors.values()))).mean() < 0.5
+
+
+def gray_board(height: int, width: int, texels_per_mm: float) -> np.ndarray:
+    return np.full((height, width, 3), BOARD_GRAY, np.uint8)

@@ -8,7 +8,8 @@ import pytest
 from calibration.errors import BadInput
 from calibration.sheet import ARMS
 from patches.artwork import artwork, artwork_labels
-from patches.controls import control_texture, main_color
+from patches.controls import control_texture, main_color, spread
+from patches.frames import FrameOrder, frame_geometry
 from patches.patch import PatchGeometry
 
 GEOMETRY = PatchGeometry()
@@ -58,6 +59,38 @@ def test_label_shows_the_sign_on_every_side(label: str):
     assert texture[9:-9, 9:-9].min() == 255
     # The little signs stand upright everywhere: top row and bottom row are the same.
     assert np.array_equal(texture[:9], texture[-9:])
+
+
+@pytest.mark.parametrize("shape", ["outline", "strips"])
+@pytest.mark.parametrize("label", ["stop", "yield", "speed-limit-50"])
+def test_label_shows_the_sign_in_a_frame_of_any_shape(shape: str, label: str):
+    geometry = frame_geometry(artwork(label), 120, FrameOrder(shape))
+    texture = control_texture("label", geometry, artwork(label), seed=0)
+    assert texture is not None
+    ring = geometry.ring()
+    assert texture[~ring].min() == 255
+    assert (texture[ring].min(axis=-1) < 200).mean() > 0.1
+    half = geometry.texels // 2
+    for side in (texture[:half], texture[half:], texture[:, :half], texture[:, half:]):
+        assert side.min() < 150
+
+
+def test_label_in_a_frame_too_thin_for_signs_is_still_a_texture():
+    thin = frame_geometry(artwork("stop"), 120, FrameOrder("outline", thickness_mm=2))
+    texture = control_texture("label", thin, artwork("stop"), seed=0)
+    assert texture is not None
+    assert texture[thin.ring()].min() < 255
+
+
+def test_a_patch_spreads_beyond_its_ring_by_the_nearest_texel():
+    ring = np.zeros((9, 9), bool)
+    ring[2, 2:7], ring[6, 2:7] = True, True
+    texture = np.full((9, 9, 3), 7, np.uint8)
+    texture[2], texture[6] = (200, 10, 10), (10, 200, 10)
+    found = spread(texture, ring)
+    assert np.array_equal(found[ring], texture[ring])
+    assert (found[:4] == (200, 10, 10)).all()
+    assert (found[5:] == (10, 200, 10)).all()
 
 
 def test_wrong_class_is_the_other_patch():

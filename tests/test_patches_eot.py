@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from torch.nn import functional
 
 from calibration.errors import BadInput
 from calibration.geometry import View, apply_homography, pose_from_view, rotation_from_view
+from patches.artwork import artwork
 from patches.draws import draw
-from patches.eot import OVERSAMPLING, boxes, homographies, look, make_scene, render, rotations
+from patches.eot import OVERSAMPLING, boxes, compose, homographies, look, make_scene, render, rotations
+from patches.frames import FrameOrder, frame_geometry
 from patches.patch import PatchGeometry
 from patches.resample import area_rows, linear_rows, pixel_rows, shrink
 from patches.spec import TransformSpec
@@ -148,6 +152,121 @@ def test_same_seed_same_pictures_other_seed_others():
     assert torch.isfinite(first).all()
     assert first.min() >= 0
     assert first.max() <= 1.001
+
+
+# Frames that are not square
+
+
+def toothed(size: int = 64) -> np.ndarray:
+    """A mask: a ring of twelve teeth, and a bar across the target."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    radius, angle = np.hypot(x, y) * 2 / size, np.arctan2(y, x)
+    teeth = (radius < 0.98) & (radius > 0.75) & (np.cos(12 * angle) > -0.5)
+    return np.where(teeth | ((np.abs(x) < 0.05 * size) & (np.abs(y) < 0.2 * size)), 255, 0).astype(np.uint8)
+
+
+FRAMES = {
+    "square": FrameOrder(thickness_mm=20),
+    "circle": FrameOrder("outline"),
+    "triangle": FrameOrder("outline", polygon=((0.5, 0), (1, 1), (0, 1))),
+    "strips": FrameOrder("strips"),
+    "mask": FrameOrder("mask", mask=toothed()),
+}
+CLEAR = np.zeros((8, 8, 4), np.uint8)
+
+
+def framed(name: str, texel_mm: float = 4.0) -> PatchGeometry:
+    return frame_geometry(artwork("speed-limit-50"), 100.0, replace(FRAMES[name], texel_mm=texel_mm))
+
+
+def seen_cover(geometry: PatchGeometry, crop_px: int, spec: TransformSpec, count: int = 1) -> torch.Tensor:
+    """Share of each fine pixel that the patch covers: how much white ink differs from black ink there."""
+    scene = make_scene([CLEAR], geometry, crop_px)
+    drawn = draw(spec, count, texels=geometry.texels, crop_px=crop_px, generator=seeded(4))
+    grid, _ = look(scene, drawn.views)
+    size = geometry.texels
+    black, white = (compose(torch.full((3, size, size), ink), scene, drawn, grid) for ink in (0.0, 1.0))
+    cover = (white - black)[:, 0]
+    return cover[:, scene.margin_px : -scene.margin_px, scene.margin_px : -scene.margin_px]
+
+
+@pytest.mark.parametrize("crop_px", [24, 48, 112])
+@pytest.mark.parametrize("name", FRAMES)
+def test_the_patch_covers_its_share_of_the_picture(name: str, crop_px: int):
+    geometry = framed(name)
+    cover = seen_cover(geometry, crop_px, NOTHING)
+    assert cover.mean().item() == pytest.approx(geometry.share, rel=0.01)
+    # Edges are soft, and only they are.
+    assert ((cover > 0.02) & (cover < 0.98)).float().mean() < 40 / crop_px
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_turned_frame_is_where_its_projection_is(name: str):
+    """The ring's center of mass and area, through a homography, against the points of the ring's own polygons."""
+    geometry = framed(name)
+    spec = NOTHING.model_copy(update={"yaw_deg": (40.0,) * 2, "roll_deg": (25.0,) * 2, "focal_px": (1100.0,) * 2})
+    spec = spec.model_copy(update={"distance_mm": (900.0,) * 2})
+    cover = seen_cover(geometry, 64, spec)[0].numpy()
+    views = draw(spec, 1, texels=2, crop_px=8, generator=seeded(0)).views
+    corner, size = (each[0].numpy() for each in boxes(views, geometry.outer_mm))
+    count = 800
+    ring = geometry.model_copy(update={"texel_mm": geometry.outer_mm / count}).ring()
+    y, x = np.nonzero(ring)
+    points = (np.column_stack([x, y]) + 0.5) / count * geometry.outer_mm - geometry.outer_mm / 2
+    seen = (apply_homography(homographies(views)[0].double().numpy(), points) - corner) / size * cover.shape[0]
+    drawn = np.histogram2d(seen[:, 1], seen[:, 0], cover.shape, [[0, cover.shape[0]], [0, cover.shape[1]]])[0]
+    assert cover[drawn == 0].mean() < 0.02
+    assert cover[drawn > 0.9 * np.median(drawn[drawn > 0])].mean() > 0.97
+
+
+@pytest.mark.parametrize("name", ["circle", "strips", "mask"])
+def test_gradients_through_any_frame_are_those_of_finite_differences(name: str):
+    spec = TransformSpec(ink_noise=(0, 0), shot_noise=(0.0, 0.0), print_black=(0.1, 0.2), haze=(0.05, 0.1))
+    geometry = framed(name).model_copy(update={"texel_mm": framed(name).outer_mm / 6})
+    scene = make_scene([disc(32)], geometry, 6, torch.float64)
+    drawn = draw(spec, 2, texels=6, crop_px=6, generator=seeded(5), dtype=torch.float64)
+    texture = (0.3 + 0.4 * torch.rand(3, 6, 6, generator=seeded(2), dtype=torch.float64)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda ink: render(ink, scene, drawn), (texture,), eps=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["circle", "triangle", "strips", "mask"])
+def test_texels_beyond_the_frame_get_no_gradient(name: str):
+    geometry = framed(name)
+    scene = make_scene([disc()], geometry, 48)
+    texture = torch.rand(3, geometry.texels, geometry.texels, generator=seeded(1)).requires_grad_()
+    drawn = draw(NOTHING, 1, texels=geometry.texels, crop_px=48, generator=seeded(0))
+    render(texture, scene, drawn).sum().backward()
+    near = cv2.dilate(geometry.ring().astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    slope = texture.grad.abs().sum(dim=0).numpy()
+    assert slope[~near].max() == 0
+    inner = cv2.erode(geometry.ring().astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    assert inner.any()
+    assert slope[inner].min() > 0
+
+
+@pytest.mark.parametrize("distance_mm", [20_000.0, 40_000.0])
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_far_frame_does_not_alias(name: str, distance_mm: float):
+    """Texels finer than the sensor's pixels look like their mean light, wherever they lie on its grid."""
+    geometry = framed(name, texel_mm=2.0)
+    spec = NOTHING.model_copy(update={"distance_mm": (distance_mm,) * 2, "focal_px": (1100.0,) * 2})
+    scene = make_scene([CLEAR], geometry, 48)
+    drawn = draw(spec, 8, texels=geometry.texels, crop_px=48, generator=seeded(0))
+    checker = torch.from_numpy(np.indices((geometry.texels,) * 2).sum(axis=0) % 2).float().expand(3, -1, -1)
+    fine, even = (render(texture, scene, drawn) for texture in (checker, torch.full_like(checker, 0.5**0.5)))
+    assert (even - render(torch.zeros_like(checker), scene, drawn)).abs().max() > 0.1
+    np.testing.assert_allclose(fine, even, atol=0.025)
+
+
+def test_around_a_frame_are_its_surroundings_and_in_its_window_what_is_behind():
+    geometry = framed("circle")
+    scene = make_scene([CLEAR], geometry, 48)
+    drawn = draw(NOTHING, 1, texels=geometry.texels, crop_px=48, generator=seeded(0))
+    grounds = torch.zeros_like(drawn.grounds)
+    grounds[:, 3:] = 1
+    found = render(torch.full((3, geometry.texels, geometry.texels), 0.5), scene, replace(drawn, grounds=grounds))[0, 0]
+    np.testing.assert_allclose(found[[0, 0, -1, -1], [0, -1, 0, -1]], 1, atol=0.01)
+    np.testing.assert_allclose(found[24, [24, 1]], [0, 0.5], atol=0.01)
 
 
 STEPS = {

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from calibration.errors import BadConfig, BadInput
 from calibration.geometry import Box
 from calibration.sheet import PAPERS_MM, TAG_COUNT, Sheet
+from patches.artwork import artwork
+from patches.frames import FrameOrder, frame_geometry
 from patches.layout import CLEARANCE_MM, MARGIN_MM, QUIET, TAG_MM, SheetOrder, lay_out, printed_extent
 from patches.patch import PatchGeometry
 
@@ -84,6 +86,39 @@ def test_window_is_what_is_cut_out():
     assert bare.texture is None
 
 
+@pytest.mark.parametrize("shape", ["outline", "strips"])
+@pytest.mark.parametrize("label", ["stop", "yield"])
+def test_a_sticker_of_another_shape_lies_in_the_frame_around_the_target(shape: str, label: str):
+    geometry = frame_geometry(artwork(label), 100, FrameOrder(shape))
+    order = replace(ORDER, label=label, aspect=artwork(label).aspect, geometry=geometry)
+    sheet = lay_out(order)
+    assert sheet.sticker is not None
+    assert sheet.sticker.window.box == sheet.inner == sheet.window
+    assert sheet.sticker.printed.area_mm2 == pytest.approx(geometry.share * 160**2 * (100 / 120) ** 2, rel=1e-4)
+    for inner, outer in ((sheet.target.box, sheet.window), (sheet.sticker.printed.box, sheet.frame)):
+        assert (inner.corners_mm[0] >= outer.corners_mm[0] - 0.05).all()
+        assert (inner.corners_mm[2] <= outer.corners_mm[2] + 0.05).all()
+    assert not any(tag.square.overlaps(sheet.frame) for tag in sheet.tags)
+    assert Sheet.model_validate_json(sheet.model_dump_json()) == sheet
+    assert lay_out(order) == sheet
+
+
+def test_bare_is_an_open_box_whatever_the_shape():
+    geometry = frame_geometry(artwork("stop"), 100, FrameOrder("outline"))
+    bare = lay_out(replace(ORDER, arm="bare", texture_sha256=None, geometry=geometry))
+    noise = lay_out(replace(ORDER, geometry=geometry))
+    assert bare.sticker is None
+    assert bare.window == bare.frame == noise.frame
+    assert bare.inner == noise.inner
+
+
+def test_a_square_frame_is_written_as_ever():
+    """Serial numbers hash what is written; this one was given before there were other shapes."""
+    sheet = lay_out(ORDER)
+    assert "sticker" not in sheet.model_dump_json()
+    assert sheet.id == "noise-14eccc1d"
+
+
 def test_target_keeps_its_shape():
     box = lay_out(replace(ORDER, aspect=0.5)).target.box
     assert (box.width_mm, box.height_mm) == (120, 60)
@@ -104,13 +139,15 @@ CHANGES = {
     "texture_sha256": "1" * 64,
     "patch": "stop",
     "geometry": PatchGeometry.around(100),
+    "shape": frame_geometry(artwork("stop"), 120, FrameOrder("outline")),
 }
 
 
 @pytest.mark.parametrize("key", CHANGES)
 def test_id_says_what_the_sheet_is(key: str):
     assert lay_out(ORDER).id == lay_out(ORDER).id
-    assert lay_out(ORDER).id != lay_out(replace(ORDER, **{key: CHANGES[key]})).id
+    changed = {"geometry" if key == "shape" else key: CHANGES[key]}
+    assert lay_out(ORDER).id != lay_out(replace(ORDER, **changed)).id
 
 
 @pytest.mark.parametrize("label", ["stop sign, octagonal", "../../etc", "a/b", "Überholverbot"])

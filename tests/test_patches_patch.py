@@ -11,9 +11,15 @@ from PIL import Image
 from pydantic import ValidationError
 
 from calibration.errors import BadConfig, BadImage, BadInput, MissingFile
+from patches.artwork import artwork
+from patches.frames import FrameOrder, frame_geometry
 from patches.patch import CurvePoint, PatchDocument, PatchGeometry, Surrogate, read_patch, write_patch
 
 GEOMETRY = PatchGeometry(target_mm=30, inner_mm=32, outer_mm=40, texel_mm=2)
+
+
+CORNERS = ((-21.0, -21.0), (21.0, -21.0), (21.0, 21.0))
+OUTSIDE = {"printed": {"loops_mm": (CORNERS,)}, "window": {"loops_mm": (CORNERS,)}}
 
 
 def texture(size: int = 20) -> np.ndarray:
@@ -55,6 +61,22 @@ def test_png_is_clear_in_the_window(tmp_path: Path):
     assert np.array_equal(alpha == 255, GEOMETRY.ring())
 
 
+def test_a_frame_of_another_shape_is_written_and_read(tmp_path: Path):
+    geometry = frame_geometry(artwork("yield"), 30, FrameOrder("outline"))
+    pixels = texture(geometry.texels)
+    path = write_patch(tmp_path, pixels, document().model_copy(update={"geometry": geometry}))
+    found, read = read_patch(path)
+    assert found.geometry == geometry
+    assert np.array_equal(read, pixels)
+    alpha = np.array(Image.open(tmp_path / "stop.png"))[..., 3]
+    assert (alpha == 255).mean() == pytest.approx(geometry.share, rel=0.02)
+    assert alpha[0, 0] == alpha[40, 40] == 0
+
+
+def test_a_square_frame_is_written_as_ever():
+    assert json.loads(GEOMETRY.model_dump_json()) == {"target_mm": 30, "inner_mm": 32, "outer_mm": 40, "texel_mm": 2}
+
+
 def test_default_geometry():
     geometry = PatchGeometry()
     assert (geometry.target_mm, geometry.inner_mm, geometry.outer_mm, geometry.texels) == (120, 124, 160, 80)
@@ -88,6 +110,8 @@ def test_target_of_impossible_size(target_mm: float):
         {"texel_mm": 0},
         {"outer_mm": -1},
         {"color": "red"},
+        {"texel_mm": 0.001},
+        {"sticker": OUTSIDE},
     ],
 )
 def test_geometry_must_nest(wrong: dict[str, float]):

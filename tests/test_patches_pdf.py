@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pypdfium2
 import pytest
@@ -15,6 +16,7 @@ from calibration.geometry import Box
 from calibration.sheet import Sheet
 from calibration.tags import detect_full, to_gray
 from patches.artwork import Artwork, artwork, artwork_pdf
+from patches.frames import FrameOrder, frame_geometry
 from patches.layout import SheetOrder, lay_out
 from patches.patch import PatchGeometry
 from patches.pdf import sheet_pdf, texture_png, write_sheet
@@ -30,14 +32,14 @@ def order(arm: str = "noise", paper: str = "A4", target_mm: float = 120) -> Shee
     return SheetOrder(arm, "stop", sign.outline, sign.aspect, geometry, paper, 40, 0, pixels)
 
 
-def texture() -> np.ndarray:
-    return np.random.default_rng(2).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+def texture(size: int = 80) -> np.ndarray:
+    return np.random.default_rng(2).integers(0, 256, (size, size, 3), dtype=np.uint8)
 
 
-def rasterize(pdf: bytes) -> np.ndarray:
+def rasterize(pdf: bytes, dpi: float = DPI) -> np.ndarray:
     document = pypdfium2.PdfDocument(pdf)
     try:
-        bitmap = document[0].render(scale=DPI / 72, rev_byteorder=True)
+        bitmap = document[0].render(scale=dpi / 72, rev_byteorder=True)
         return np.array(bitmap.to_numpy()[..., :3])
     finally:
         document.close()
@@ -48,10 +50,10 @@ def pixel_mm(pixels: np.ndarray, sheet: Sheet) -> np.ndarray:
     return np.array([sheet.width_mm, sheet.height_mm]) / pixels.shape[1::-1]
 
 
-def within(pixels: np.ndarray, box: Box) -> np.ndarray:
+def within(pixels: np.ndarray, box: Box, pixel: float = MM) -> np.ndarray:
     """The pixels whose centers lie in ``box``, mm."""
-    left, top = (round(value / MM) for value in (box.x_mm, box.y_mm))
-    right, bottom = (round(value / MM) for value in (box.x_mm + box.width_mm, box.y_mm + box.height_mm))
+    left, top = (round(value / pixel) for value in (box.x_mm, box.y_mm))
+    right, bottom = (round(value / pixel) for value in (box.x_mm + box.width_mm, box.y_mm + box.height_mm))
     return pixels[top:bottom, left:right]
 
 
@@ -109,6 +111,64 @@ def test_window_is_left_blank_but_for_the_line_to_cut(arm: str):
     pixels = rasterize(sheet_pdf(sheet, texture() if arm == "noise" else None))
     assert within(pixels, sheet.window.grown(-1)).min() == 255
     assert within(pixels, sheet.window.grown(-0.1)).min() < 250
+
+
+# Stickers of other shapes
+
+
+def comb(size: int = 300) -> np.ndarray:
+    """A mask: a ring that is open below, and a bar over the target."""
+    y, x = np.mgrid[:size, :size] / size - 0.5
+    ring = (np.hypot(x, y) < 0.49) & (np.hypot(x, y) > 0.4) & ~((np.abs(x) < 0.1) & (y > 0))
+    return np.where(ring | ((np.abs(x) < 0.05) & (np.abs(y) < 0.15)), 255, 0).astype(np.uint8)
+
+
+SHAPES = {
+    "octagon": ("stop", FrameOrder("outline")),
+    "triangle": ("yield", FrameOrder("outline")),
+    "circle": ("keep-left", FrameOrder("outline", thickness_mm=9, gap_mm=5)),
+    "strips": ("yield", FrameOrder("strips")),
+    "mask": ("stop", FrameOrder("mask", mask=comb())),
+}
+
+
+@pytest.mark.parametrize(("label", "shape"), SHAPES.values(), ids=SHAPES)
+def test_only_the_sticker_is_printed_and_all_else_in_its_box_is_paper(label: str, shape: FrameOrder):
+    sign = artwork(label)
+    geometry = frame_geometry(sign, 120, shape)
+    dark = texture(geometry.texels) // 2
+    sheet = lay_out(SheetOrder("noise", label, sign.outline, sign.aspect, geometry, "A4", 40, 0, "0" * 64))
+    assert sheet.sticker is not None
+    pixels = rasterize(sheet_pdf(sheet, dark), DPI / 2)
+    seen = within(pixels, sheet.frame, 2 * MM)
+    size = seen.shape[1], seen.shape[0]
+    printed, window = (part.coverage(sheet.frame, *size) for part in (sheet.sticker.printed, sheet.sticker.window))
+    darkness = (seen.max(axis=2) < 140).mean() * sheet.frame.width_mm**2
+    assert darkness == pytest.approx(sheet.sticker.printed.area_mm2, rel=0.01)
+    assert seen[far_inside(printed)].max() < 130
+    assert seen[far_inside(1 - printed - window)].min() == 255
+    # But for the line to cut, which lies in the window.
+    assert seen[far_inside(window, 4)].min() == 255
+    assert seen[(window > 0.999) & ~far_inside(window, 3)].min() < 200
+    found = {tag.id for tag in detect_full(to_gray(pixels))}
+    assert found == sheet.tag_ids
+
+
+def far_inside(share: np.ndarray, pixels: int = 2) -> np.ndarray:
+    """Where all within so many pixels is wholly in the area."""
+    return cv2.erode((share > 0.999).astype(np.uint8), np.ones((2 * pixels + 1,) * 2, np.uint8)) > 0
+
+
+def test_texels_of_any_shape_are_printed_where_they_belong():
+    geometry = frame_geometry(artwork("stop"), 120, FrameOrder("outline"))
+    sheet = lay_out(replace(order(), geometry=geometry))
+    pixels = rasterize(sheet_pdf(sheet, texture(geometry.texels)))
+    texel = sheet.frame.width_mm / geometry.texels
+    rows, columns = np.nonzero(cv2.erode(geometry.ring().astype(np.uint8), np.ones((3, 3), np.uint8)))
+    x = (sheet.frame.x_mm + (columns + 0.5) * texel) / MM - 0.5
+    y = (sheet.frame.y_mm + (rows + 0.5) * texel) / MM - 0.5
+    found = pixels[y.round().astype(int), x.round().astype(int)]
+    assert np.array_equal(found, texture(geometry.texels)[rows, columns])
 
 
 def test_no_smoothing_of_texels():

@@ -12,6 +12,9 @@ from PIL import Image
 from calibration.errors import BadConfig, BadInput, MissingFile
 from calibration.files import read_document, sha256_file
 from calibration.sheet import ARMS, Sheet
+from patches.artwork import artwork
+from patches.frames import FrameOrder, frame_geometry
+from patches.patch import read_patch, write_patch
 from pipeline.lab import Lab, create_lab, open_lab, read_sheets
 from pipeline.sheets import make_arm_sheet, make_lab_sheets, make_patch_sheet, target_artwork, write_target
 
@@ -162,6 +165,76 @@ def test_an_unknown_arm_names_the_known_ones(lab: Lab):
     with pytest.raises(MissingFile, match="no arm or patch 'glitter'; controls are bare, blank") as caught:
         make_arm_sheet(lab, "glitter", None, write=False)
     assert caught.value.hint == "dpcam train glitter"
+
+
+# The shape of the frame
+
+
+@pytest.mark.parametrize("shape", ["outline", "strips", "mask"])
+def test_all_arms_cover_the_shape_that_the_lab_asks_for(folder: Path, shape: str):
+    mask = np.full((80, 80), 255, np.uint8)
+    mask[12:68, 12:68] = 0
+    mask[40, 70:] = 0
+    Image.fromarray(np.dstack([mask, mask])).save(folder / "mask.png")
+    shutil.rmtree(folder / "patches")
+    flags = {"patch__shape": shape, "target__label": "yield", "verdict__arm": "mine"}
+    lab = opened(folder, **flags, patch__mask="mask.png" if shape == "mask" else None)
+    sheets = [make_arm_sheet(lab, arm, None, write=True).sheet for arm in ARMS]
+    assert {sheet.arm for sheet in sheets if sheet.sticker is None} == {"bare"}
+    assert len({sheet.sticker for sheet in sheets if sheet.sticker}) == 1
+    assert len({(sheet.frame, sheet.inner, sheet.target) for sheet in sheets}) == 1
+    printed = [sheet.texture_sha256 for sheet in sheets if sheet.texture_sha256]
+    assert len(printed) == len(set(printed))
+    assert [make_arm_sheet(lab, arm, None, write=True).sheet for arm in ARMS] == sheets
+
+
+def test_a_patch_keeps_its_own_shape_and_grows_with_the_target(folder: Path):
+    square = make_arm_sheet(opened(folder, patch__shape="outline"), "blank", None, write=False).sheet
+    assert square.sticker is None, "the lab's patch is there, and it is a square one"
+    give_shape(folder, "outline")
+    small, large = (
+        make_arm_sheet(opened(folder, target__width_mm=w), PATCH, None, write=False).sheet for w in (20.0, 40.0)
+    )
+    assert large.sticker.printed.area_mm2 == pytest.approx(4 * small.sticker.printed.area_mm2, rel=1e-3)
+
+
+def test_a_wrong_class_of_another_shape_is_spread_over_this_one(folder: Path):
+    square = make_arm_sheet(opened(folder), "wrong-class", folder / "square", write=True)
+    give_shape(folder, "outline")
+    made = make_arm_sheet(opened(folder), "wrong-class", folder / "ring", write=True)
+    assert made.sheet.sticker is not None
+    theirs, ours = (np.array(Image.open(each.pdf.with_name(each.sheet.texture))) for each in (square, made))
+    ring = read_patch(folder / "patches" / "stop.json")[0].geometry.ring()
+    assert np.array_equal(ours[ring], theirs[ring])
+    assert not np.array_equal(ours, theirs)
+
+
+def give_shape(folder: Path, shape: str) -> None:
+    """Make the lab's patch one of another shape."""
+    path = folder / "patches" / f"{PATCH}.json"
+    document, texture = read_patch(path)
+    geometry = frame_geometry(artwork(PATCH), document.geometry.target_mm, FrameOrder(shape))
+    write_patch(path.parent, texture, document.model_copy(update={"geometry": geometry}))
+
+
+IMPOSSIBLE = {
+    "mask that is not there": ({"shape": "mask", "mask": "gone.png"}, MissingFile, "gone.png"),
+    "mask for a ring": ({"shape": "outline", "mask": "empty.png"}, BadInput, "no other shape takes one"),
+    "no mask": ({"shape": "mask"}, BadInput, "needs a mask"),
+    "empty mask": ({"shape": "mask", "mask": "empty.png"}, BadInput, "the mask is empty"),
+    "oblong mask": ({"shape": "mask", "mask": "oblong.png"}, BadInput, "must be one, got 20 x 10 px"),
+    "texels too large": ({"shape": "outline", "thickness_mm": 0.2}, BadInput, "texels"),
+}
+
+
+@pytest.mark.parametrize(("patch", "error", "words"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_an_impossible_frame_is_named(folder: Path, patch: dict[str, object], error: type[Exception], words: str):
+    shutil.rmtree(folder / "patches")
+    Image.new("RGBA", (20, 20)).save(folder / "empty.png")
+    Image.new("RGBA", (20, 10), (0, 0, 0, 255)).save(folder / "oblong.png")
+    lab = opened(folder, verdict__arm="mine", **{f"patch__{key}": value for key, value in patch.items()})
+    with pytest.raises(error, match=words):
+        make_arm_sheet(lab, "blank", None, write=False)
 
 
 # The target
