@@ -15,7 +15,14 @@ from calibration.sheet import Sheet
 from patches.patch import read_patch
 
 PLAN = '[plan]\ndistances_mm = [700.0]\nyaws_deg = [30.0]\nlights = ["day"]\n'
-FRAME = '[patch]\nshape = "outline"\nthickness_mm = 6.0\ngap_mm = 0.5\ntexel_mm = 0.75\n[sheet]\ncontrols = ["bare", "blank", "wrong-class"]\n'
+FRAME = """[patch]
+shape = "outline"
+thickness_mm = 6.0
+gap_mm = 0.5
+texel_mm = 0.75
+[sheet]
+controls = ["bare", "blank", "wrong-class"]
+"""
 
 
 @pytest.fixture(scope="module")
