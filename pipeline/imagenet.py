@@ -5,15 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from calibration.contract import Contract
 from calibration.errors import BadUsage
 from calibration.files import write_bytes
+from patches.published import PUBLISHED, PublishedNetwork
 from pipeline.declaring import add_model
-
-if TYPE_CHECKING:
-    from patches.imagenet import PublishedNetwork
 
 TRAINING_DATA = "ImageNet ILSVRC-2012, by the network's publishers"
 
@@ -26,8 +23,6 @@ def imagenet_labels() -> tuple[str, ...]:
 
 def published_networks(names: Sequence[str] = ()) -> tuple[PublishedNetwork, ...]:
     """The networks of these names, all when none is given; :class:`BadUsage` for a name that is none of them."""
-    from patches.imagenet import PUBLISHED
-
     known = {each.name: each for each in PUBLISHED}
     unknown = next((name for name in names if name not in known), None)
     if unknown is not None:
