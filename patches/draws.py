@@ -6,7 +6,9 @@ A batch of draws is a value: rendering it twice gives the same pictures, so that
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -77,7 +79,8 @@ class Sensors:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """All that is random in a batch. ``artwork`` ``(B,)`` in [0, 1) chooses the target's picture.
+    """All that is random in a batch. ``artwork`` ``(B,)`` in [0, 1) chooses the target's picture, ``presence`` ``(B,)``
+    says how much of it is there: 1 is all.
 
     ``grounds`` ``(B, 6, g, g)``: linear light behind the target (first three) and around the patch.
     """
@@ -87,7 +90,28 @@ class Draws:
     lights: Lights
     sensors: Sensors
     artwork: Tensor
+    presence: Tensor
     grounds: Tensor
+
+    def first(self, count: int) -> Draws:
+        """The first ``count`` of the batch."""
+        return changed(self, lambda each: each[:count])
+
+    def to(self, device: torch.device | str) -> Draws:
+        """The same on another device."""
+        return changed(self, lambda each: each.to(device))
+
+
+Parts = TypeVar("Parts", "Draws", "Views", "Prints", "Lights", "Sensors")
+
+
+def changed(parts: Parts, change: Callable[[Tensor], Tensor]) -> Parts:
+    """``change`` applied to every tensor of ``parts``, however deep."""
+    found = {each.name: getattr(parts, each.name) for each in fields(parts)}
+    new: dict[str, Any] = {
+        name: change(value) if isinstance(value, Tensor) else changed(value, change) for name, value in found.items()
+    }
+    return replace(parts, **new)
 
 
 class Dice:
@@ -129,6 +153,7 @@ def draw(
         lights=_lights(spec, dice),
         sensors=_sensors(spec, dice, crop_px),
         artwork=dice.uniform((0, 1)),
+        presence=torch.ones(batch, dtype=dtype, device=generator.device),
         grounds=_grounds(spec, dice),
     )
 

@@ -204,7 +204,8 @@ def _target(scene: Scene, draws: Draws, grid_mm: Tensor) -> Tensor:
     placed = (grid_mm - draws.prints.place_mm[:, None, None]) @ turn
     chosen = (draws.artwork * len(scene.artworks)).long()
     scale = (2 / scene.sides_mm)[chosen][:, None, None, None]
-    return functional.grid_sample(scene.artworks[chosen], placed * scale, padding_mode="zeros", align_corners=False)
+    layers = scene.artworks[chosen] * _column(draws.presence)
+    return functional.grid_sample(layers, placed * scale, padding_mode="zeros", align_corners=False)
 
 
 def printed_light(texture: Tensor, prints: Prints) -> Tensor:

@@ -11,7 +11,7 @@ import json
 import logging
 import pickle  # for the name of its error only
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from calibration.errors import BadInput
 from calibration.files import write_bytes
 from patches.augment import AUGMENTATIONS
+from patches.muon import Muon, matrices_of
 from patches.networks import Architecture
 
 Progress = Callable[[float, str], None]
@@ -66,8 +67,8 @@ class Trainee:
     """A network on its way, with optimizer and schedule. ``epoch`` counts those that are finished."""
 
     network: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.OneCycleLR
+    optimizers: Sequence[torch.optim.Optimizer]
+    schedules: Sequence[torch.optim.lr_scheduler.OneCycleLR]
     epoch: int = 0
 
 
@@ -109,19 +110,35 @@ def run_stamp(name: str, pictures: Pictures, settings: FitSettings) -> str:
 
 
 def begin(architecture: Architecture, pictures: Pictures, settings: FitSettings) -> Trainee:
-    """A fresh network with seeded weights, AdamW and a one-cycle schedule."""
+    """A fresh network with seeded weights, its optimizers and one-cycle schedules."""
     torch.manual_seed(settings.seed)
     network = architecture.build(pictures.n_labels).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.peak_rate, weight_decay=settings.weight_decay)
+    optimizers = optimizers_of(network, architecture, settings)
     steps = settings.epochs * batches_per_epoch(pictures, settings) + 1
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
+    return Trainee(network, optimizers, [schedule_of(each, steps) for each in optimizers])
+
+
+def optimizers_of(
+    network: nn.Module, architecture: Architecture, settings: FitSettings
+) -> Sequence[torch.optim.Optimizer]:
+    """AdamW, and for those who ask for it Muon on what it is for."""
+    matrices = matrices_of(network) if architecture.muon else []
+    chosen = {id(each) for each in matrices}
+    others = [each for each in network.parameters() if id(each) not in chosen]
+    adam = torch.optim.AdamW(others, lr=settings.peak_rate, weight_decay=settings.weight_decay)
+    return [Muon(matrices), adam] if matrices else [adam]
+
+
+def schedule_of(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
+    """One cycle up to the rate that each group has."""
+    return torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
-        max_lr=settings.peak_rate,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=steps,
         # The schedule divides by the length of its rise, which must not be zero in the shortest runs.
         pct_start=max(0.25, 2 / steps),
+        cycle_momentum=False,
     )
-    return Trainee(network, optimizer, schedule)
 
 
 def batches_per_epoch(pictures: Pictures, settings: FitSettings) -> int:
@@ -167,11 +184,12 @@ def train_step(
     if settings.attack_levels:
         inputs = attacked(inputs, loss_of, settings.attack_levels / 255 * INPUT_PER_LIGHT)
     loss = loss_of(inputs)
-    trainee.optimizer.zero_grad(set_to_none=True)
+    trainee.network.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(trainee.network.parameters(), 2.0)
-    trainee.optimizer.step()
-    trainee.schedule.step()
+    for optimizer, schedule in zip(trainee.optimizers, trainee.schedules, strict=True):
+        optimizer.step()
+        schedule.step()
     return loss.item()
 
 
@@ -207,8 +225,8 @@ def save(trainee: Trainee, checkpoint: Path, stamp: str) -> None:
         "stamp": stamp,
         "epoch": trainee.epoch,
         "network": trainee.network.state_dict(),
-        "optimizer": trainee.optimizer.state_dict(),
-        "schedule": trainee.schedule.state_dict(),
+        "optimizers": [each.state_dict() for each in trainee.optimizers],
+        "schedules": [each.state_dict() for each in trainee.schedules],
     }
     stream = BytesIO()
     torch.save(state, stream)
@@ -226,8 +244,10 @@ def resume(trainee: Trainee, checkpoint: Path, stamp: str) -> None:
     if state["stamp"] != stamp or shapes(state["network"]) != shapes(trainee.network.state_dict()):
         return
     trainee.network.load_state_dict(state["network"])
-    trainee.optimizer.load_state_dict(state["optimizer"])
-    trainee.schedule.load_state_dict(state["schedule"])
+    for optimizer, saved in zip(trainee.optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    for schedule, saved in zip(trainee.schedules, state["schedules"], strict=True):
+        schedule.load_state_dict(saved)
     trainee.epoch = state["epoch"]
 
 
@@ -239,7 +259,7 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
         raise BadInput(
             f"the checkpoint {checkpoint} cannot be read", hint="remove it to train anew", where=str(checkpoint)
         ) from error
-    if not isinstance(state, dict) or not {"stamp", "network", "optimizer", "schedule", "epoch"} <= state.keys():
+    if not isinstance(state, dict) or not {"stamp", "network", "optimizers", "schedules", "epoch"} <= state.keys():
         raise BadInput(f"{checkpoint} is no checkpoint of dpcam", hint="remove it to train anew", where=str(checkpoint))
     return state
 

@@ -275,7 +275,8 @@ def cct(n_labels: int) -> nn.Module:
 class Architecture:
     """One family: how to build it and how it is best trained.
 
-    ``bfloat16``: train in mixed precision; convolutions by depth are slower that way on a processor.
+    ``bfloat16``: train in mixed precision; convolutions by depth are slower that way on a processor. ``muon``: train
+    the large matrices with :class:`patches.muon.Muon`.
     """
 
     name: str
@@ -286,6 +287,7 @@ class Architecture:
     peak_rate: float
     subject: Literal["signs", "objects"] = "signs"
     bfloat16: bool = False
+    muon: bool = False
 
 
 ARCHITECTURES: dict[str, Architecture] = {

@@ -6,6 +6,8 @@ module is SqueezeNet's (arXiv 1602.07360).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -121,14 +123,18 @@ def cct(n_labels: int) -> nn.Module:
     return network
 
 
+def _architecture(name: str, build: Callable[[int], nn.Module], epochs: int, bfloat16: bool = True) -> Architecture:
+    return Architecture(name, name, build, 32, epochs, 4e-3, "objects", bfloat16, muon=True)
+
+
 OBJECT_ARCHITECTURES: dict[str, Architecture] = {
     each.name: each
     for each in (
-        Architecture("vgg", "vgg", vgg, 32, 14, 4e-3, "objects", bfloat16=True),
-        Architecture("resnet", "resnet", resnet, 32, 14, 4e-3, "objects", bfloat16=True),
-        Architecture("mobilenetv2", "mobilenetv2", mobilenetv2, 32, 14, 5e-3, "objects"),
-        Architecture("squeezenet", "squeezenet", squeezenet, 32, 14, 4e-3, "objects", bfloat16=True),
-        Architecture("densenet", "densenet", densenet, 32, 14, 4e-3, "objects", bfloat16=True),
-        Architecture("cct", "cct", cct, 32, 22, 2e-3, "objects", bfloat16=True),
+        _architecture("vgg", vgg, 12),
+        _architecture("resnet", resnet, 12),
+        _architecture("mobilenetv2", mobilenetv2, 12, bfloat16=False),
+        _architecture("squeezenet", squeezenet, 12),
+        _architecture("densenet", densenet, 12),
+        _architecture("cct", cct, 14),
     )
 }

@@ -173,8 +173,8 @@ def first_output(found: Any) -> Tensor:
     return result
 
 
-def true_shares(surrogates: Sequence[Surrogate], images: Tensor, label: str) -> list[float]:
-    """Per surrogate the share of ``images`` that it takes for ``label``; no gradients."""
+def true_shares(surrogates: Sequence[Surrogate], images: Tensor, truth: Sequence[Tensor]) -> list[float]:
+    """Per surrogate the share of ``images`` whose class, ``(B,)`` for each surrogate, it names; no gradients."""
     with torch.no_grad():
-        answers = [each.logits(images).argmax(dim=1) == each.index(label) for each in surrogates]
+        answers = [each.logits(images).argmax(dim=1) == right for each, right in zip(surrogates, truth, strict=True)]
     return [float(np.mean(answer.numpy(force=True))) for answer in answers]

@@ -22,8 +22,8 @@ from pipeline.recognizers import Recognizer
 from pipeline.sheets import frame_geometry_of, patch_path, target_artwork
 
 if TYPE_CHECKING:
+    from patches.order import TrainOrder
     from patches.surrogates import Surrogate as Converted
-    from patches.train import TrainOrder
 
 ARTWORK_PX = 192
 DISTANCE_MARGIN = 1.3
@@ -138,12 +138,12 @@ def _named_spec(path: Path) -> TransformSpec:
 
 
 def _order(lab: Lab, label: str, sign: Artwork) -> TrainOrder:
-    from patches.train import TrainOrder
+    from patches.order import Picture, TrainOrder
 
     train = lab.config.train
     return TrainOrder(
         label=label,
-        artworks=[render(sign, ARTWORK_PX)],
+        pictures=[Picture(label, render(sign, ARTWORK_PX))],
         geometry=frame_geometry_of(lab, sign),
         spec=lab_spec(lab),
         seed=lab.config.lab.seed,

@@ -15,11 +15,14 @@ from torch import nn
 
 from calibration.contract import Contract
 from calibration.errors import BadInput, Incomplete
-from patches.objective import Weights, objective, out_of_gamut, total_variation
-from patches.patch import PatchGeometry
+from patches.guards import warning_sign
+from patches.methods import METHODS
+from patches.objective import out_of_gamut, total_variation
+from patches.order import Picture, Terms, TrainOrder
+from patches.patch import CurvePoint, PatchGeometry
 from patches.spec import TransformSpec
 from patches.surrogates import Surrogate
-from patches.train import TrainOrder, accuracy, train_patch
+from patches.train import accuracy, train_patch
 
 torch.set_num_threads(1)
 
@@ -42,12 +45,16 @@ def recognizer(seed: int, name: str = "tiny", labels: list[str] = LABELS) -> Sur
     return Surrogate(contract, network.eval().requires_grad_(False), 0.0)
 
 
-def order(**changes) -> TrainOrder:
-    artwork = np.zeros((32, 32, 4), np.uint8)
-    artwork[4:28, 4:28] = (200, 30, 20, 255)
+def picture(label: str = "no-entry", color=(200, 30, 20)) -> Picture:
+    pixels = np.zeros((32, 32, 4), np.uint8)
+    pixels[4:28, 4:28] = (*color, 255)
+    return Picture(label, pixels)
+
+
+def order(label: str = "no-entry", **changes) -> TrainOrder:
     base = TrainOrder(
-        label="no-entry",
-        artworks=[artwork],
+        label=label,
+        pictures=[picture(label)],
         geometry=PatchGeometry(target_mm=80, inner_mm=84, outer_mm=160, texel_mm=8),
         steps=20,
         batch=8,
@@ -156,7 +163,12 @@ def test_a_stop_keeps_what_there_is(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 9}, {"label": "stop"}, {"spec": TransformSpec(haze=(0, 0.1))}, {"weights": Weights(smoothness=1.0)}],
+    [
+        {"seed": 9},
+        {"label": "stop"},
+        {"spec": TransformSpec(haze=(0, 0.1))},
+        {"method": "defensive"},
+    ],
 )
 def test_a_checkpoint_of_another_run_is_left_aside(tmp_path, change):
     train_patch(order(steps=5), TWO, checkpoint=tmp_path / "run.pt")
@@ -197,7 +209,7 @@ def test_divergence_stops_with_a_clear_error(bad):
         ({"label": "goat"}, "does not know the class 'goat'"),
         ({"steps": 0}, "must be positive"),
         ({"learning_rate": float("nan")}, "must be positive"),
-        ({"artworks": []}, "no picture"),
+        ({"pictures": []}, "no picture"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(change, message):
@@ -229,6 +241,73 @@ def test_the_terms_of_the_objective():
     assert total_variation(checker.float()) == 2
     assert out_of_gamut(flat) == 0
     assert out_of_gamut(torch.eye(3)[:, :, None].expand(-1, -1, 3)) > 0
-    pictures, targets = torch.rand(4, 3, 28, 28, generator=torch.Generator().manual_seed(1)), [2, 2]
-    plain = objective(pictures, checker.float(), TWO, targets, Weights(0, 0))
-    assert objective(pictures, checker.float(), TWO, targets, Weights(0.5, 0)) == pytest.approx(plain.item() + 1)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_lowers_the_loss_and_can_be_resumed(tmp_path, method):
+    wanted = order(label="yield", method=method, steps=24, interval=6, others=[picture("stop", (20, 40, 200))])
+    trained = train_patch(wanted, TWO)
+    assert trained.best.loss < trained.curve[0].loss
+    asked = iter([False] * 8 + [True] * 100)
+    train_patch(wanted, TWO, checkpoint=tmp_path / "run.pt", stop=lambda: next(asked))
+    resumed = train_patch(wanted, TWO, checkpoint=tmp_path / "run.pt")
+    assert np.array_equal(resumed.texture, trained.texture)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"fade": 0.5}, {"disturb": 0.9}, {"attack_levels": 8.0}, {"correlation": 1.0}, {"cells": 5}, {"no_spoof": 0.5}],
+)
+def test_every_term_of_the_defensive_method_has_a_switch(change):
+    others = [picture("stop", (20, 40, 200))]
+    on, off = (
+        train_patch(order(method="defensive", steps=4, others=others, terms=terms), TWO).texture
+        for terms in (Terms(**change), Terms())
+    )
+    assert not np.array_equal(on, off)
+
+
+def test_without_a_term_defensive_is_the_ensemble():
+    ours, theirs = (train_patch(order(method=each, terms=Terms()), TWO).texture for each in ("defensive", "ensemble"))
+    assert np.array_equal(ours, theirs)
+
+
+def test_a_patch_for_a_group_is_judged_by_each_picture_s_own_class():
+    group = [picture("yield"), picture("stop", (20, 40, 200))]
+    wanted = replace(order(label="yield-or-stop", steps=60, learning_rate=0.5), pictures=group)
+    trained = train_patch(wanted, TWO)
+    blank = np.full_like(trained.texture, 255)
+    before, after = (np.mean(accuracy(each, wanted, TWO, seed=77)) for each in (blank, trained.texture))
+    assert after > before
+
+
+def test_no_spoof_keeps_other_objects_what_they_are():
+    others = [picture("stop", (20, 40, 200))]
+    careless, careful = (
+        train_patch(
+            order(label="yield", method="defensive", steps=60, learning_rate=0.5, others=others, terms=terms), TWO
+        ).texture
+        for terms in (Terms(), Terms(no_spoof=0.5))
+    )
+    strange = replace(order(label="stop"), pictures=others)
+    assert np.mean(accuracy(careful, strange, TWO, seed=3)) > np.mean(accuracy(careless, strange, TWO, seed=3))
+
+
+@pytest.mark.parametrize(
+    ("texture", "curve", "message"),
+    [
+        (np.zeros((3, 8, 8)), [(1.0, None)], "black or full"),
+        (np.full((3, 8, 8), 90), [(1.0, None), (0.9, None)], "single color"),
+        (None, [(1.0, 0.8), (0.9, 0.75), (0.8, 0.7), (0.7, 0.65), (0.6, 0.6)], "from 80% to 60%"),
+        (None, [(1.0, 0.8), (0.9, 0.75), (0.8, 0.7), (0.9, 0.65), (0.6, 0.6)], ""),
+        (None, [(1.0, 0.8), (0.9, 0.81), (0.8, 0.82), (0.7, 0.81), (0.6, 0.82)], ""),
+    ],
+)
+def test_guards_see_what_goes_wrong(texture, curve, message):
+    pixels = np.random.default_rng(1).integers(10, 245, (3, 8, 8)) if texture is None else texture
+    points = [
+        CurvePoint(step=number, loss=loss, surrogate_accuracy=1.0, held_out_accuracy=share)
+        for number, (loss, share) in enumerate(curve)
+    ]
+    sign = warning_sign(torch.from_numpy(pixels).to(torch.uint8), np.ones((8, 8), bool), points)
+    assert (message in sign) if message else not sign

@@ -1,0 +1,89 @@
+"""Corruptions in the training loop, beyond those of the transforms: grain, salt and pepper, fog, blocks, low contrast.
+
+Written for gradients and batches, apart from the noises that judge (:mod:`pipeline.noises`): training must not be tuned
+to the test. Every picture gets at most one, of random kind and severity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+FOG_CELLS = (3, 6, 12)
+
+
+def disturbed(pictures: Tensor, share: float, dice: torch.Generator) -> Tensor:
+    """``(B, 3, H, W)`` in [0, 1] → the same; of the pictures ``share`` are corrupted, as ``dice`` falls."""
+    kinds = torch.randint(len(KINDS), (len(pictures),), generator=dice)
+    kinds[torch.rand(len(pictures), generator=dice) >= share] = -1
+    severity = torch.rand(len(pictures), 1, 1, 1, generator=dice).to(pictures)
+    result = pictures
+    for number, corrupt in enumerate(KINDS):
+        chosen = (kinds == number).nonzero()[:, 0].to(pictures.device)
+        if len(chosen):
+            changed = corrupt(pictures[chosen], severity[chosen], dice).clamp(0, 1)
+            result = result.index_copy(0, chosen, changed)
+    return result
+
+
+def _normal(like: Tensor, dice: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=dice).to(like)
+
+
+def grain(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
+    """Independent normal noise, sigma up to 0.25."""
+    return pictures + 0.25 * severity * _normal(pictures, dice)
+
+
+def salt_and_pepper(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
+    """Up to a fifth of the values become black or white."""
+    share = torch.rand(pictures.shape, generator=dice).to(pictures)
+    flipped = (torch.rand(pictures.shape, generator=dice) < 0.5).to(pictures)
+    return torch.where(share < 0.2 * severity, flipped, pictures)
+
+
+def fog(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
+    """Light of clouds of several sizes mixed in, up to two thirds."""
+    batch, size = len(pictures), pictures.shape[-2:]
+    clouds = torch.zeros(batch, 1, *size).to(pictures)
+    for cells in FOG_CELLS:
+        noise = torch.rand(batch, 1, cells, cells, generator=dice).to(pictures)
+        clouds = clouds + functional.interpolate(noise, size=size, mode="bicubic", align_corners=False) / len(FOG_CELLS)
+    return (pictures + 2 * severity * clouds) / (1 + 2 * severity)
+
+
+def blocks(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
+    """Fewer pixels, down to 0.4 of the side, magnified as blocks; one factor for all."""
+    height, width = pictures.shape[-2:]
+    factor = 1 - 0.6 * float(torch.rand(1, generator=dice))
+    small = functional.interpolate(
+        pictures, size=(max(2, round(height * factor)), max(2, round(width * factor))), mode="area"
+    )
+    return functional.interpolate(small, size=(height, width), mode="nearest")
+
+
+def low_contrast(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
+    """Towards the picture's own mean, down to a tenth."""
+    middle = pictures.mean(dim=(1, 2, 3), keepdim=True)
+    return middle + (1 - 0.9 * severity) * (pictures - middle)
+
+
+def smear(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
+    """Motion over up to an eighth of the side in one of four directions, one for all."""
+    length = max(2, round(float(torch.rand(1, generator=dice)) * pictures.shape[-1] / 8))
+    across, down = ((1, 0), (0, 1), (1, 1), (1, -1))[int(torch.randint(4, (1,), generator=dice))]
+    shifts = [(round(i - (length - 1) / 2)) for i in range(length)]
+    padded = functional.pad(pictures, (length, length, length, length), mode="replicate")
+    height, width = pictures.shape[-2:]
+    moved = [
+        padded[:, :, length + down * i : length + down * i + height, length + across * i : length + across * i + width]
+        for i in shifts
+    ]
+    return torch.stack(moved).mean(dim=0)
+
+
+Corrupt = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+KINDS: tuple[Corrupt, ...] = (grain, salt_and_pepper, fog, blocks, low_contrast, smear)

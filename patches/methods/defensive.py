@@ -1,0 +1,53 @@
+"""``defensive``: ours. Cross-entropy over all surrogates under transformation, and the terms that pay.
+
+What each term is worth stands in the ablation table of docs/results.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from patches.correlation import correlation_distance
+from patches.disturb import disturbed
+from patches.methods.base import OneLatent, printable
+from patches.objective import cross_entropy
+from patches.order import Bench, Terms, Views
+
+TERMS = Terms(no_spoof=0.25, disturb=0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Defensive(OneLatent):
+    """One texture, all surrogates, all terms that are on."""
+
+    name: str = "defensive"
+    terms: Terms = TERMS
+
+    def loss(self, latents: Sequence[Tensor], step: int, bench: Bench) -> Tensor:
+        """Cross-entropy of what came through transformation, corruption and attack; plus the weighted terms."""
+        terms, texture, views = bench.terms, self.texture(latents, bench.order), bench.views(step)
+        pictures = disturbed(views.render(texture), terms.disturb, bench.dice(step))
+        if terms.attack_levels:
+            pictures = attacked(pictures, bench, views, step)
+        loss = cross_entropy(pictures, bench.surrogates, views.truth) + printable(texture, terms)
+        if terms.correlation:
+            loss = loss + terms.correlation * correlation_distance(texture, views, bench.surrogates)
+        return loss
+
+
+def attacked(pictures: Tensor, bench: Bench, views: Views, step: int) -> Tensor:
+    """Each picture moved by an inner attacker: one step from a random start, with a budget drawn for each picture.
+
+    The attacker is not differentiated through: to the patch its change is a constant (Madry et al., arXiv 1706.06083).
+    """
+    dice = bench.dice(step + bench.order.steps)
+    budget = bench.terms.attack_levels / 255 * torch.rand(len(pictures), 1, 1, 1, generator=dice)
+    start = budget * (2 * torch.rand(pictures.shape, generator=dice) - 1)
+    seen = (pictures.detach() + start).clamp(0, 1).requires_grad_()
+    slope = torch.autograd.grad(cross_entropy(seen, bench.surrogates, views.truth), seen)[0]
+    change = torch.minimum(torch.maximum(start + 1.25 * budget * slope.sign(), -budget), budget)
+    return (pictures + change).clamp(0, 1)

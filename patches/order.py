@@ -1,0 +1,257 @@
+"""What is to be trained, and the bench it is trained on: scenes, truths, and the pictures of every step.
+
+Every step draws from (seed, step) alone, so that nothing but the order and the recognizers determines a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from calibration.errors import BadInput
+from patches.draws import Draws, draw
+from patches.eot import Scene, make_scene, render
+from patches.patch import PatchGeometry
+from patches.spec import TransformSpec
+from patches.surrogates import Surrogate
+
+Pixels = NDArray[np.uint8]
+VALIDATION = 2**32 - 1
+"""The step number whose draws are the validation batch; no training step has it."""
+
+
+GRAY = 0.25
+"""Light of a gray whose encoded value is a half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An object as it is seen without a patch: its class, and ``(H, W, 4)`` uint8 RGBA, transparent around it."""
+
+    label: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a method trains for beside the plain cross-entropy; each is off at 0.
+
+    * ``smoothness``: weight of the total variation; ``gamut``: of color that ink does not reach.
+    * ``no_spoof``: share of the views that show another object, whose own class is then the right answer.
+    * ``fade``: share of the views whose object is faded out, so that the patch alone comes to be recognized.
+    * ``disturb``: share of the views that get a corruption beyond those of the transforms.
+    * ``attack_levels``: an inner attacker changes each view by up to so many of 255 levels before the patch answers.
+    * ``correlation``: weight of the distance between feature correlations of patch and whole picture.
+    * ``cells``: the texture is a latent picture of so many cells a side, magnified; 0 is one cell for each texel.
+    """
+
+    smoothness: float = 0.1
+    gamut: float = 0.5
+    no_spoof: float = 0.0
+    fade: float = 0.0
+    disturb: float = 0.0
+    attack_levels: float = 0.0
+    correlation: float = 0.0
+    cells: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOrder:
+    """What is to be trained; together with the recognizers it determines the texture.
+
+    ``label`` is the patch's name: a class, or a group of them. ``pictures`` are of what it is for, each with its own
+    class; ``others`` of what must not be taken for it; ``judged`` those that choose the best texture (none:
+    ``pictures``). ``picture_mm`` is the width of a picture, the target's own where it is None. ``terms`` None are the
+    method's. ``interval``: steps between two looks at the ``validation`` fixed views, and between two checkpoints.
+    """
+
+    label: str
+    pictures: Sequence[Picture]
+    geometry: PatchGeometry
+    method: str = "ensemble"
+    spec: TransformSpec = field(default_factory=TransformSpec)
+    seed: int = 0
+    steps: int = 200
+    batch: int = 16
+    learning_rate: float = 0.2
+    terms: Terms | None = None
+    others: Sequence[Picture] = ()
+    judged: Sequence[Picture] = ()
+    picture_mm: float | None = None
+    interval: int = 25
+    validation: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Pictures for the surrogates before the patch is on: scene, draws, and for each surrogate the right answers."""
+
+    scene: Scene
+    draws: Draws
+    truth: Sequence[Tensor]
+
+    def render(self, texture: Tensor | None) -> Tensor:
+        """``(B, 3, S, S)`` with the texture ``(3, n, n)`` on, None for nothing."""
+        return render(texture, self.scene, self.draws)
+
+    def alone(self) -> Views:
+        """The same views with nothing in the window but gray."""
+        draws = replace(
+            self.draws,
+            presence=torch.zeros_like(self.draws.presence),
+            grounds=torch.full_like(self.draws.grounds, GRAY),
+        )
+        return replace(self, draws=draws)
+
+    def first(self, count: int) -> Views:
+        """The first few of them."""
+        return Views(self.scene, self.draws.first(count), [each[:count] for each in self.truth])
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """Pictures as a scene; ``own`` counts those, from the first on, that the patch is for."""
+
+    scene: Scene
+    labels: tuple[str, ...]
+    own: int
+
+    def chosen(self, share: Tensor, others: float) -> Tensor:
+        """``(B,)`` int64 numbers of pictures for ``share`` ``(B,)`` in [0, 1); the first ``others`` of others."""
+        strange = len(self.labels) - self.own
+        count = round(others * len(share)) if strange else 0
+        index = (share * self.own).long().clamp(max=self.own - 1)
+        index[:count] = self.own + (share[:count] * strange).long().clamp(max=strange - 1)
+        return index
+
+    def share(self, index: Tensor) -> Tensor:
+        """What the draws must say for these numbers."""
+        return (index + 0.5) / len(self.labels)
+
+    def truth(self, recognizer: Surrogate) -> Tensor:
+        """``(K,)`` int64: the place of each picture's label among the recognizer's answers."""
+        return torch.tensor([recognizer.index(label) for label in self.labels])
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What does not change during a run. ``stamp``: a checkpoint with another one belongs to another run."""
+
+    order: TrainOrder
+    terms: Terms
+    album: Album
+    judged: Album
+    surrogates: Sequence[Surrogate]
+    held_out: Sequence[Surrogate]
+    stamp: str
+
+    def views(self, step: int, spec: TransformSpec | None = None) -> Views:
+        """The views of a training step: some of other objects, the rest of the patch's own.
+
+        ``spec`` takes the place of the order's.
+        """
+        order = self.order if spec is None else replace(self.order, spec=spec)
+        draws = draws_of(order, self.album.scene, step, order.batch)
+        draws = replace(draws, presence=presence(draws.presence, self.terms.fade, self.dice(step)))
+        index = self.album.chosen(draws.artwork, self.terms.no_spoof)
+        return self._views(self.album, draws, index, self.surrogates)
+
+    def validation(self) -> Views:
+        """The views that no step ever sees, always the same; one truth for each surrogate and each judge."""
+        draws = draws_of(self.order, self.judged.scene, VALIDATION, self.order.validation)
+        index = self.judged.chosen(draws.artwork, 0.0)
+        return self._views(self.judged, draws, index, (*self.surrogates, *self.held_out))
+
+    def dice(self, step: int) -> torch.Generator:
+        """A generator of its own for what a method draws beside the transforms."""
+        return torch.Generator().manual_seed(step_seed(self.order.seed + 1, step))
+
+    def _views(self, album: Album, draws: Draws, index: Tensor, answering: Sequence[Surrogate]) -> Views:
+        truth = [album.truth(each)[index] for each in answering]
+        return Views(album.scene, replace(draws, artwork=album.share(index)), truth)
+
+
+def presence(full: Tensor, fade: float, dice: torch.Generator) -> Tensor:
+    """``(B,)``: how much of each object is there; a share ``fade`` of them is faded, at random between all and none."""
+    faded = torch.rand(full.shape, generator=dice) < fade
+    return torch.where(faded, torch.rand(full.shape, generator=dice), full)
+
+
+def draws_of(order: TrainOrder, scene: Scene, step: int, batch: int) -> Draws:
+    """The draws of one step."""
+    generator = torch.Generator().manual_seed(step_seed(order.seed, step))
+    return draw(order.spec, batch, texels=order.geometry.texels, crop_px=scene.crop_px, generator=generator)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """An independent seed for each step."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+
+
+def make_bench(
+    order: TrainOrder, terms: Terms, surrogates: Sequence[Surrogate], held_out: Sequence[Surrogate]
+) -> Bench:
+    """Check the order and stamp it. Raises :class:`BadInput` for one that makes no sense or an unknown label."""
+    _refuse_nonsense(order, surrogates)
+    side = crop_side(surrogates)
+    album = make_album(order, (*order.pictures, *order.others), len(order.pictures), side)
+    judged = make_album(order, order.judged, len(order.judged), side) if order.judged else album
+    for each in (*surrogates, *held_out):
+        album.truth(each)
+        judged.truth(each)
+    stamp = run_stamp(order, terms, surrogates, held_out)
+    return Bench(order, terms, album, judged, surrogates, held_out, stamp)
+
+
+def _refuse_nonsense(order: TrainOrder, surrogates: Sequence[Surrogate]) -> None:
+    if not surrogates:
+        raise BadInput("a patch is trained on surrogates, and none was given", hint="name some recognizers to train on")
+    if min(order.steps, order.batch, order.interval, order.validation) < 1 or not order.learning_rate > 0:
+        raise BadInput(
+            "steps, batch, interval, validation and learning rate must be positive, got "
+            f"{order.steps}, {order.batch}, {order.interval}, {order.validation} and {order.learning_rate:g}"
+        )
+
+
+def make_album(order: TrainOrder, pictures: Sequence[Picture], own: int, crop_px: int) -> Album:
+    """The order's geometry around these pictures."""
+    scene = make_scene([each.pixels for each in pictures], order.geometry, crop_px)
+    if order.picture_mm is not None:
+        scene = replace(scene, sides_mm=scene.sides_mm * (order.picture_mm / order.geometry.target_mm))
+    return Album(scene, tuple(each.label for each in pictures), own)
+
+
+def crop_side(recognizers: Sequence[Surrogate]) -> int:
+    """Crops are rendered at the largest input size and resized for the others."""
+    return max(max(each.contract.height, each.contract.width) for each in recognizers)
+
+
+def run_stamp(order: TrainOrder, terms: Terms, surrogates: Sequence[Surrogate], held_out: Sequence[Surrogate]) -> str:
+    """All that determines a run, as text."""
+    plain = ("label", "method", "seed", "steps", "batch", "learning_rate", "picture_mm", "interval", "validation")
+    return json.dumps(
+        {
+            **{name: getattr(order, name) for name in plain},
+            "pictures": [_digest(each) for each in (order.pictures, order.others, order.judged)],
+            "geometry": order.geometry.model_dump(mode="json"),
+            "spec": order.spec.sha256,
+            "terms": asdict(terms),
+            "surrogates": [each.contract.sha256 for each in surrogates],
+            "held_out": [each.contract.sha256 for each in held_out],
+        },
+        sort_keys=True,
+    )
+
+
+def _digest(pictures: Sequence[Picture]) -> str:
+    digest = hashlib.sha256()
+    for each in pictures:
+        digest.update(f"{each.label} {each.pixels.shape} ".encode() + np.ascontiguousarray(each.pixels).tobytes())
+    return digest.hexdigest()
