@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-PADDING_PX = 4
+PADDING_PX = 2
 
 Augment = Callable[[np.ndarray], np.ndarray]
 """``(B, H, W, 3)`` uint8 RGB → ``(B, size, size, 3)``, each picture changed at random."""

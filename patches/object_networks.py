@@ -116,9 +116,15 @@ def mobilenetv2(n_labels: int) -> nn.Module:
 
 def cct(n_labels: int) -> nn.Module:
     """Compact convolutional transformer, 64 tokens."""
-    network = CompactTransformer(n_labels, tokens=64)
+    network = CompactTransformer(n_labels, depth=2, tokens=64)
     network.tokenize = nn.Sequential(
-        conv_bn(3, 40), nn.MaxPool2d(2), conv_bn(40, 64), nn.MaxPool2d(2), conv_bn(64, 112)
+        conv_bn(3, 40),
+        nn.MaxPool2d(2),
+        conv_bn(40, 64),
+        conv_bn(64, 64),
+        nn.MaxPool2d(2),
+        conv_bn(64, 80),
+        conv_bn(80, 112),
     )
     return network
 
@@ -130,11 +136,11 @@ def _architecture(name: str, build: Callable[[int], nn.Module], epochs: int, bfl
 OBJECT_ARCHITECTURES: dict[str, Architecture] = {
     each.name: each
     for each in (
-        _architecture("vgg", vgg, 12),
-        _architecture("resnet", resnet, 12),
-        _architecture("mobilenetv2", mobilenetv2, 12, bfloat16=False),
-        _architecture("squeezenet", squeezenet, 12),
-        _architecture("densenet", densenet, 12),
-        _architecture("cct", cct, 14),
+        _architecture("vgg", vgg, 24),
+        _architecture("resnet", resnet, 24),
+        _architecture("mobilenetv2", mobilenetv2, 24, bfloat16=False),
+        _architecture("squeezenet", squeezenet, 24),
+        _architecture("densenet", densenet, 24),
+        _architecture("cct", cct, 28),
     )
 }
