@@ -221,11 +221,17 @@ def _refuse_nonsense(order: TrainOrder, surrogates: Sequence[Surrogate]) -> None
 
 
 def make_album(order: TrainOrder, pictures: Sequence[Picture], own: int, crop_px: int) -> Album:
-    """The order's geometry around these pictures."""
+    """The order's geometry around these pictures, or over them where they are larger than the window."""
     scene = make_scene([each.pixels for each in pictures], order.geometry, crop_px)
     if order.picture_mm is not None:
         scene = replace(scene, sides_mm=scene.sides_mm * (order.picture_mm / order.geometry.target_mm))
+        scene = replace(scene, areas=reaching_out(scene.areas))
     return Album(scene, tuple(each.label for each in pictures), own)
+
+
+def reaching_out(areas: Tensor | None) -> Tensor | None:
+    """Maps of a frame that is not square such that the picture goes on beyond it, to the square around it."""
+    return None if areas is None else torch.stack([areas[0], torch.ones_like(areas[1])])
 
 
 def crop_side(recognizers: Sequence[Surrogate]) -> int:
