@@ -1,6 +1,6 @@
 """Small recognizers of six families for photographs of everyday objects, 32 px a side: the zoo's other half.
 
-Built from the blocks of :mod:`patches.networks`, with fewer reductions. Fewer than 420,000 parameters each. The fire
+Built from the blocks of :mod:`patches.networks`, with fewer reductions. Fewer than 680,000 parameters each. The fire
 module is SqueezeNet's (arXiv 1602.07360).
 """
 
@@ -25,45 +25,45 @@ from patches.networks import (
 def vgg(n_labels: int) -> nn.Module:
     """Plain stacks of 3x3 convolutions between poolings."""
     return nn.Sequential(
-        conv_bn(3, 32),
+        conv_bn(3, 48),
         nn.MaxPool2d(2),
-        conv_bn(32, 64),
-        conv_bn(64, 64),
+        conv_bn(48, 80),
+        conv_bn(80, 80),
         nn.MaxPool2d(2),
-        conv_bn(64, 96),
-        conv_bn(96, 96),
+        conv_bn(80, 128),
+        conv_bn(128, 128),
         nn.MaxPool2d(2),
-        conv_bn(96, 128),
-        Head(128, n_labels),
+        conv_bn(128, 192),
+        Head(192, n_labels),
     )
 
 
 def resnet(n_labels: int) -> nn.Module:
     """Basic residual blocks at 16 and 8 px."""
     return nn.Sequential(
-        conv_bn(3, 24),
-        BasicBlock(24, 48, 2),
-        BasicBlock(48, 48, 1),
-        BasicBlock(48, 96, 2),
-        BasicBlock(96, 96, 1),
-        Head(96, n_labels),
+        conv_bn(3, 32),
+        BasicBlock(32, 64, 2),
+        BasicBlock(64, 64, 1),
+        BasicBlock(64, 120, 2),
+        BasicBlock(120, 120, 1),
+        Head(120, n_labels),
     )
 
 
 def densenet(n_labels: int) -> nn.Module:
     """Dense blocks at 16, 8 and 4 px with halving transitions."""
     return nn.Sequential(
-        conv_bn(3, 40),
+        conv_bn(3, 48),
         nn.AvgPool2d(2),
-        dense_block(40, 20, 4),
-        conv_bn(120, 64, 1),
+        dense_block(48, 28, 4),
+        conv_bn(160, 80, 1),
         nn.AvgPool2d(2),
-        dense_block(64, 28, 5),
-        conv_bn(204, 96, 1),
+        dense_block(80, 40, 5),
+        conv_bn(280, 128, 1),
         nn.AvgPool2d(2),
-        dense_block(96, 32, 3),
-        conv_bn(192, 192, 1),
-        Head(192, n_labels),
+        dense_block(128, 48, 3),
+        conv_bn(272, 256, 1),
+        Head(256, n_labels),
     )
 
 
@@ -83,48 +83,46 @@ class Fire(nn.Module):
 def squeezenet(n_labels: int) -> nn.Module:
     """Fire modules at 16, 8 and 4 px."""
     return nn.Sequential(
-        conv_bn(3, 48),
+        conv_bn(3, 56),
         nn.MaxPool2d(2),
-        Fire(48, 32, 48),
-        Fire(96, 32, 64),
-        nn.MaxPool2d(2),
+        Fire(56, 48, 64),
         Fire(128, 48, 80),
-        Fire(160, 48, 96),
-        Fire(192, 48, 96),
         nn.MaxPool2d(2),
-        Fire(192, 64, 112),
-        Head(224, n_labels),
+        Fire(160, 72, 112),
+        Fire(224, 72, 128),
+        nn.MaxPool2d(2),
+        Fire(256, 96, 160),
+        Head(320, n_labels),
     )
 
 
 def mobilenetv2(n_labels: int) -> nn.Module:
     """Inverted residuals with linear bottlenecks at 16 and 8 px, after two plain convolutions."""
     return nn.Sequential(
-        conv_bn(3, 24),
-        conv_bn(24, 32, stride=2),
-        InvertedResidual(32, 32, 1),
-        InvertedResidual(32, 32, 1),
-        InvertedResidual(32, 64, 2),
-        InvertedResidual(64, 64, 1),
-        InvertedResidual(64, 64, 1),
-        InvertedResidual(64, 96, 1),
-        InvertedResidual(96, 96, 1),
-        conv_bn(96, 256, 1),
-        Head(256, n_labels),
+        conv_bn(3, 32),
+        conv_bn(32, 48, stride=2),
+        InvertedResidual(48, 48, 1),
+        InvertedResidual(48, 88, 2),
+        InvertedResidual(88, 88, 1),
+        InvertedResidual(88, 88, 1),
+        InvertedResidual(88, 128, 1),
+        InvertedResidual(128, 128, 1),
+        conv_bn(128, 320, 1),
+        Head(320, n_labels),
     )
 
 
 def cct(n_labels: int) -> nn.Module:
     """Compact convolutional transformer, 64 tokens."""
-    network = CompactTransformer(n_labels, depth=2, tokens=64)
+    network = CompactTransformer(n_labels, dim=144, depth=2, tokens=64)
     network.tokenize = nn.Sequential(
-        conv_bn(3, 40),
+        conv_bn(3, 48),
         nn.MaxPool2d(2),
-        conv_bn(40, 64),
-        conv_bn(64, 64),
+        conv_bn(48, 80),
+        conv_bn(80, 80),
         nn.MaxPool2d(2),
-        conv_bn(64, 80),
         conv_bn(80, 112),
+        conv_bn(112, 144),
     )
     return network
 
@@ -136,11 +134,11 @@ def _architecture(name: str, build: Callable[[int], nn.Module], epochs: int, bfl
 OBJECT_ARCHITECTURES: dict[str, Architecture] = {
     each.name: each
     for each in (
-        _architecture("vgg", vgg, 24),
-        _architecture("resnet", resnet, 24),
-        _architecture("mobilenetv2", mobilenetv2, 24, bfloat16=False),
-        _architecture("squeezenet", squeezenet, 24),
-        _architecture("densenet", densenet, 24),
-        _architecture("cct", cct, 28),
+        _architecture("vgg", vgg, 18),
+        _architecture("resnet", resnet, 16),
+        _architecture("mobilenetv2", mobilenetv2, 14, bfloat16=False),
+        _architecture("squeezenet", squeezenet, 14),
+        _architecture("densenet", densenet, 14),
+        _architecture("cct", cct, 18),
     )
 }
