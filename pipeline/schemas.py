@@ -15,7 +15,7 @@ from capture.plan import Plan
 from capture.session import Seal, SessionHeader
 from patches.patch import PatchDocument
 from patches.spec import TransformSpec
-from pipeline.zoo.recipe import Manifest
+from pipeline.zoo.manifest import Manifest
 
 DOCUMENTS: tuple[type[Document], ...] = (
     Board,

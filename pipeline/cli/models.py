@@ -125,28 +125,47 @@ def add(
 
 @command(group, "train-zoo")
 def train_zoo(
-    photos: PhotosOption,
-    out: Annotated[Path, typer.Option(help="Folder for models, contracts and cards.")] = Path("zoo"),
-    work: Annotated[Path, typer.Option(help="Folder for checkpoints; a rerun resumes from them.")] = Path(".zoo-work"),
+    photos: Annotated[
+        Path,
+        typer.Option(
+            "--photos",
+            help="Folder, zip or tar of photographs: CC/TTTTT_FFFFF.png of signs, CLASS/NNNN.jpg of objects.",
+        ),
+    ],
+    subject: Annotated[
+        Literal["signs", "objects"], typer.Option(help="Traffic signs, or the objects of CIFAR-10.")
+    ] = "signs",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for models, contracts and cards; zoo or zoo-objects by default.")
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for checkpoints, from which a rerun resumes; .zoo-work or .zoo-work-objects."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed; 7 made the zoo that ships.", min=0, max=2**32 - 1)] = 7,
     family: Annotated[list[str] | None, typer.Option("--family", help="Only these families; all by default.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs for each, instead of the recipe's own.", min=1)] = None,
     dry_run: DryRunOption = False,
 ) -> Result:
-    """Train the zoo on photographs, split by track, and export it with contracts and model cards."""
+    """Train a zoo on photographs and export it with contracts and model cards, judged on photographs held out."""
     from pipeline.zoo import recipe
+    from pipeline.zoo.subjects import SUBJECTS
 
-    families = recipe.check_families(family)
+    chosen = SUBJECTS[subject]
+    suffix = "" if subject == "signs" else f"-{subject}"
+    into = out or Path(f"zoo{suffix}")
+    families = recipe.check_families(chosen, family)
     if dry_run:
         return Result(
-            data={"would_train": list(families), "out": str(out)},
-            lines=[f"would train {', '.join(families)} into {out}"],
+            data={"would_train": list(families), "out": str(into)},
+            lines=[f"would train {', '.join(families)} into {into}"],
         )
     with progress_bar("training the zoo") as bar:
         trained = recipe.train_zoo(
+            chosen,
             photos,
-            out,
-            work,
+            into,
+            work or Path(f".zoo-work{suffix}"),
             seed=seed,
             families=families,
             epochs=epochs,
@@ -154,17 +173,16 @@ def train_zoo(
         )
     listed = [{"name": each.name, "accuracy": each.accuracy, "bytes": each.bytes} for each in trained]
     rows = tuple((each.name, f"{100 * each.accuracy:.2f} %", str(each.bytes)) for each in trained)
-    weak = [each for each in trained if each.accuracy < recipe.REQUIRED_ACCURACY]
     errors = [
         LimitNotMet(
-            f"{each.name}: {100 * each.accuracy:.2f} % right on held-out tracks, "
-            f"at least {100 * recipe.REQUIRED_ACCURACY:g} % asked"
+            f"{each.name}: {100 * each.accuracy:.2f} % right on held-out {chosen.card.held_out}, "
+            f"at least {100 * chosen.required_accuracy:g} % asked"
         )
-        for each in weak
+        for each in recipe.too_weak(chosen, trained)
     ]
     return Result(
-        data={"trained": listed, "out": str(out)},
-        tables=[Table("Held-out tracks", ("name", "right", "bytes"), rows)],
+        data={"trained": listed, "out": str(into)},
+        tables=[Table(f"Held-out {chosen.card.held_out}", ("name", "right", "bytes"), rows)],
         errors=errors,
     )
 

@@ -1,4 +1,4 @@
-"""Names of the 43 classes of the German Traffic Sign Recognition Benchmark, in the order of its class ids."""
+"""Names of the classes that dpcam's own recognizers tell apart, in the order of their scores."""
 
 from __future__ import annotations
 
@@ -47,3 +47,18 @@ LABELS: tuple[str, ...] = (
     "end-of-no-passing",
     "end-of-no-passing-trucks",
 )
+"""The 43 classes of the German Traffic Sign Recognition Benchmark, in the order of its class ids."""
+
+OBJECT_LABELS: tuple[str, ...] = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+"""The 10 classes of CIFAR-10, in the order of its class ids."""

@@ -1,31 +1,35 @@
-"""Photographs of traffic signs in ``CC/TTTTT_FFFFF.png``, as a folder or a zip, split by track."""
+"""Photographs of a data set by the names of their files, and their split into those to train on and to judge by."""
 
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from calibration.errors import BadInput, MissingFile
+from calibration.errors import BadInput
 from calibration.files import write_bytes
 from capture.picture import decode_picture
+from pipeline.zoo.archive import list_names, read_files
+from pipeline.zoo.labels import OBJECT_LABELS
 
-NAME = re.compile(r"(?:^|/)(\d{2})/(\d{5})_(\d{5})\.png$")
 SPLIT_RULE = (
     "by track within its class: a track is held out when its number modulo 5 is 4; where a class of two or more tracks "
     "has none such, its highest track; where it has only such, all but its highest are trained on"
+)
+NUMBER_RULE = (
+    "by the file's number modulo 10: 0 to 7 are trained on, 9 is held out, 8 is left for the validation of patches"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One photograph by its class, track (one physical sign) and frame; ``path`` is relative, with ``/``."""
+    """One photograph by its class, track (one physical thing) and frame; ``path`` is relative, with ``/``.
+
+    Where every photograph shows another thing, the track is the photograph's number, and the frame 0.
+    """
 
     path: str
     label: int
@@ -34,8 +38,16 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """How a data set names its photographs. ``parse`` gives None for a file that is none of them."""
+
+    shape: str
+    parse: Callable[[str], Photo | None]
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoSet:
-    """All photographs of a folder or zip, in the order of their names."""
+    """All photographs of a folder or archive, in the order of their names."""
 
     source: Path
     photos: tuple[Photo, ...]
@@ -43,46 +55,41 @@ class PhotoSet:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Photographs to train on and those held out: no track is in both."""
+    """Photographs to train on and those held out: no track is in both. ``validation``: those that are in neither."""
 
     training: tuple[Photo, ...]
     held_out: tuple[Photo, ...]
+    validation: tuple[Photo, ...] = ()
 
 
-def find_photos(source: Path) -> PhotoSet:
-    """List the photographs in ``source`` (folder or zip).
+def parse_sign(name: str) -> Photo | None:
+    """``CC/TTTTT_FFFFF.png``: class, track, frame."""
+    match = re.search(r"(?:^|/)(\d{2})/(\d{5})_(\d{5})\.png$", name)
+    return Photo(name, *map(int, match.groups())) if match else None
 
-    Raises :class:`MissingFile` when there is no such folder or file, :class:`BadInput` when it is no zip or holds no
-    photograph named as expected.
+
+def parse_object(name: str) -> Photo | None:
+    """``CLASS/NNNN.jpg``: the class by its name, the photograph's number within it."""
+    match = re.search(r"(?:^|/)([a-z]+)/(\d{1,9})\.jpg$", name)
+    if not match or match[1] not in OBJECT_LABELS:
+        return None
+    return Photo(name, OBJECT_LABELS.index(match[1]), int(match[2]), 0)
+
+
+SIGN_NAMES = Naming("CC/TTTTT_FFFFF.png (class, track, frame)", parse_sign)
+OBJECT_NAMES = Naming(f"CLASS/NNNN.jpg (one of {', '.join(OBJECT_LABELS)}; number)", parse_object)
+
+
+def find_photos(source: Path, naming: Naming = SIGN_NAMES) -> PhotoSet:
+    """List the photographs in ``source``, a folder, zip or tar.
+
+    Raises :class:`MissingFile` when there is no such folder or file, :class:`BadInput` when it is no archive or holds
+    no photograph named as expected.
     """
-    if not source.exists():
-        raise MissingFile(f"no such folder or zip of photographs: {source}", where=str(source))
-    found = sorted(parse_names(list_names(source)), key=lambda photo: photo.path)
+    found = [photo for name in list_names(source) if (photo := naming.parse(name))]
     if not found:
-        raise BadInput(
-            f"{source} holds no photograph named CC/TTTTT_FFFFF.png (class, track, frame)", where=str(source)
-        )
-    return PhotoSet(source, tuple(found))
-
-
-def list_names(source: Path) -> list[str]:
-    """Names of all files in a folder or zip, relative, with ``/``."""
-    if source.is_dir():
-        return [path.relative_to(source).as_posix() for path in source.rglob("*.png")]
-    try:
-        with zipfile.ZipFile(source) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise BadInput(f"{source} is neither a folder nor a zip: {error}", where=str(source)) from error
-
-
-def parse_names(names: Sequence[str]) -> Iterator[Photo]:
-    """The photographs among ``names``; other files are none of ours."""
-    for name in names:
-        match = NAME.search(name)
-        if match:
-            label, track, frame = (int(part) for part in match.groups())
-            yield Photo(name, label, track, frame)
+        raise BadInput(f"{source} holds no photograph named {naming.shape}", where=str(source))
+    return PhotoSet(source, tuple(sorted(found, key=lambda photo: photo.path)))
 
 
 def split_by_track(photos: Sequence[Photo]) -> Split:
@@ -107,6 +114,15 @@ def held_out_tracks(tracks: set[int]) -> set[int]:
     return chosen
 
 
+def split_by_number(photos: Sequence[Photo]) -> Split:
+    """Divide photographs as :data:`NUMBER_RULE` says."""
+    return Split(
+        training=tuple(photo for photo in photos if photo.track % 10 < 8),
+        held_out=tuple(photo for photo in photos if photo.track % 10 == 9),
+        validation=tuple(photo for photo in photos if photo.track % 10 == 8),
+    )
+
+
 def read_photos(
     source: Path, photos: Sequence[Photo], prepare: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[np.ndarray]:
@@ -114,28 +130,17 @@ def read_photos(
 
     Raises :class:`calibration.errors.BadImage` naming the file that does not decode.
     """
-    with open_reader(source) as read:
-        for photo in photos:
-            yield prepare(decode_picture(read(photo.path), f"{source}/{photo.path}"))
+    files = read_files(source, [photo.path for photo in photos])
+    for photo, data in zip(photos, files, strict=True):
+        yield prepare(decode_picture(data, f"{source}/{photo.path}"))
 
 
-@contextmanager
-def open_reader(source: Path) -> Iterator[Callable[[str], bytes]]:
-    """A function from relative name to bytes, over a folder or a zip; it raises :class:`BadInput`."""
-    with ExitStack() as stack:
-        archive = None if source.is_dir() else stack.enter_context(zipfile.ZipFile(source))
-
-        def read(name: str) -> bytes:
-            try:
-                return (source / name).read_bytes() if archive is None else archive.read(name)
-            except (OSError, zipfile.BadZipFile, zlib.error) as error:
-                raise BadInput(f"cannot read {name} in {source}: {error}", where=str(source)) from error
-
-        yield read
+def labels_of(photos: Sequence[Photo]) -> np.ndarray:
+    """``(N,)`` int64 class ids."""
+    return np.array([photo.label for photo in photos], np.int64)
 
 
 def extract(found: PhotoSet, photos: Sequence[Photo], into: Path) -> None:
-    """Copy photographs, byte by byte, to ``into/CC/TTTTT_FFFFF.png``."""
-    with open_reader(found.source) as read:
-        for photo in photos:
-            write_bytes(into / f"{photo.label:02d}" / PurePosixPath(photo.path).name, read(photo.path))
+    """Copy photographs of signs, byte by byte, to ``into/CC/TTTTT_FFFFF.png``."""
+    for photo, data in zip(photos, read_files(found.source, [photo.path for photo in photos]), strict=True):
+        write_bytes(into / f"{photo.label:02d}" / PurePosixPath(photo.path).name, data)
