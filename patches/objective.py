@@ -23,14 +23,22 @@ def cross_entropy(pictures: Tensor, surrogates: Sequence[Surrogate], truth: Sequ
     return torch.stack(losses).mean()
 
 
-def total_variation(texture: Tensor) -> Tensor:
-    """Mean absolute difference of neighbors (Mahendran and Vedaldi 2015): speckle that no camera resolves costs."""
-    down = (texture[:, 1:] - texture[:, :-1]).abs().mean()
-    across = (texture[:, :, 1:] - texture[:, :, :-1]).abs().mean()
+def total_variation(texture: Tensor, ring: Tensor) -> Tensor:
+    """Mean absolute difference of neighbors (Mahendran and Vedaldi 2015): speckle that no camera resolves costs.
+
+    Of ``texture`` ``(3, n, n)`` only neighbors count that are both in ``ring``, ``(n, n)`` bool: no others are printed.
+    """
+    down = _mean_where(ring[1:] & ring[:-1], (texture[:, 1:] - texture[:, :-1]).abs())
+    across = _mean_where(ring[:, 1:] & ring[:, :-1], (texture[:, :, 1:] - texture[:, :, :-1]).abs())
     return down + across
 
 
-def out_of_gamut(texture: Tensor) -> Tensor:
-    """How far colors are more saturated than ink on paper gets."""
+def out_of_gamut(texture: Tensor, ring: Tensor) -> Tensor:
+    """How far colors in ``ring`` ``(n, n)`` bool are more saturated than ink on paper gets."""
     spread = texture.amax(dim=0) - texture.amin(dim=0)
-    return functional.relu(spread - GAMUT_SPREAD).mean()
+    return _mean_where(ring, functional.relu(spread - GAMUT_SPREAD))
+
+
+def _mean_where(chosen: Tensor, values: Tensor) -> Tensor:
+    """Mean of ``values`` ``(..., h, w)`` where ``chosen`` ``(h, w)``; 0 where nothing is."""
+    return (values * chosen).sum() / chosen.expand(values.shape).sum().clamp(min=1)

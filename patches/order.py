@@ -142,10 +142,14 @@ class Album:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What does not change during a run. ``stamp``: a checkpoint with another one belongs to another run."""
+    """What does not change during a run. ``ring`` ``(n, n)`` bool: the texels that are printed.
+
+    ``stamp``: a checkpoint with another one belongs to another run.
+    """
 
     order: TrainOrder
     terms: Terms
+    ring: Tensor
     album: Album
     judged: Album
     surrogates: Sequence[Surrogate]
@@ -206,8 +210,9 @@ def make_bench(
     for each in (*surrogates, *held_out):
         album.truth(each)
         judged.truth(each)
+    ring = torch.from_numpy(order.geometry.ring())
     stamp = run_stamp(order, terms, surrogates, held_out)
-    return Bench(order, terms, album, judged, surrogates, held_out, stamp)
+    return Bench(order, terms, ring, album, judged, surrogates, held_out, stamp)
 
 
 def _refuse_nonsense(order: TrainOrder, surrogates: Sequence[Surrogate]) -> None:

@@ -235,12 +235,29 @@ def test_accuracy_is_counted_over_the_same_views():
     assert len(accuracy(None, order(), [*TWO, OTHER], seed=5, count=70)) == 3
 
 
+CHECKER = torch.from_numpy(np.indices((8, 8)).sum(axis=0) % 2).float().expand(3, -1, -1)
+ALL = torch.ones(8, 8, dtype=torch.bool)
+
+
 def test_the_terms_of_the_objective():
-    flat, checker = torch.full((3, 8, 8), 0.5), torch.from_numpy(np.indices((8, 8)).sum(axis=0) % 2).expand(3, -1, -1)
-    assert total_variation(flat) == 0
-    assert total_variation(checker.float()) == 2
-    assert out_of_gamut(flat) == 0
-    assert out_of_gamut(torch.eye(3)[:, :, None].expand(-1, -1, 3)) > 0
+    flat = torch.full((3, 8, 8), 0.5)
+    assert total_variation(flat, ALL) == 0
+    assert total_variation(CHECKER, ALL) == 2
+    assert out_of_gamut(flat, ALL) == 0
+    assert out_of_gamut(torch.eye(3)[:, :, None].expand(-1, -1, 3), torch.ones(3, 3, dtype=torch.bool)) > 0
+
+
+def test_only_what_is_printed_counts_for_the_terms():
+    ring = torch.from_numpy(PatchGeometry(target_mm=4, inner_mm=4, outer_mm=8, texel_mm=1).ring())
+    texture = torch.where(ring, 0.5, CHECKER).requires_grad_()
+    assert total_variation(texture, ring) == 0
+    assert total_variation(torch.where(ring, CHECKER, 0.5), ring) == 2
+    red = torch.tensor([1.0, 0, 0])[:, None, None].expand(-1, 8, 8)
+    assert out_of_gamut(torch.where(ring, 0.5, red), ring) == 0
+    assert out_of_gamut(torch.where(ring, red, 0.5), ring) == out_of_gamut(red, ring) > 0
+    total_variation(texture + 0.1 * CHECKER, ring).backward()
+    assert bool((texture.grad[:, ~ring] == 0).all())
+    assert total_variation(CHECKER, ~ALL) == out_of_gamut(red, ~ALL) == 0
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

@@ -56,9 +56,10 @@ def inked(latent: Tensor, order: TrainOrder) -> Tensor:
     return functional.interpolate(texture[None], size=(texels, texels), mode="bilinear", align_corners=False)[0]
 
 
-def printable(texture: Tensor, terms: Terms) -> Tensor:
-    """What a texture costs for being rough or too colorful."""
-    return terms.smoothness * total_variation(texture) + terms.gamut * out_of_gamut(texture)
+def printable(texture: Tensor, bench: Bench) -> Tensor:
+    """What a texture costs for being rough or too colorful where it is printed."""
+    terms, ring = bench.terms, bench.ring
+    return terms.smoothness * total_variation(texture, ring) + terms.gamut * out_of_gamut(texture, ring)
 
 
 class OneLatent:

@@ -33,7 +33,7 @@ class Defensive(OneLatent):
         pictures = disturbed(views.render(texture), terms.disturb, bench.dice(step))
         if terms.attack_levels:
             pictures = attacked(pictures, bench, views, step)
-        loss = cross_entropy(pictures, bench.surrogates, views.truth) + printable(texture, terms)
+        loss = cross_entropy(pictures, bench.surrogates, views.truth) + printable(texture, bench)
         if terms.correlation:
             loss = loss + terms.correlation * correlation_distance(texture, views, bench.surrogates)
         return loss

@@ -24,4 +24,4 @@ class Ensemble(OneLatent):
     def loss(self, latents: Sequence[Tensor], step: int, bench: Bench) -> Tensor:
         """Mean over the surrogates."""
         texture, views = self.texture(latents, bench.order), bench.views(step)
-        return cross_entropy(views.render(texture), bench.surrogates, views.truth) + printable(texture, bench.terms)
+        return cross_entropy(views.render(texture), bench.surrogates, views.truth) + printable(texture, bench)

@@ -33,7 +33,7 @@ class Mean(OneLatent):
         for latent, surrogate, truth in zip(latents, bench.surrogates, views.truth, strict=True):
             texture = inked(latent, bench.order)
             own = cross_entropy(views.render(texture), [surrogate], [truth])
-            losses.append(own + printable(texture, bench.terms))
+            losses.append(own + printable(texture, bench))
         return torch.stack(losses).sum()
 
     def texture(self, latents: Sequence[Tensor], order: TrainOrder) -> Tensor:
