@@ -35,10 +35,11 @@ def on_backdrops(draws: Draws, backdrops: Tensor, generator: torch.Generator) ->
     """
     count = len(draws.artwork)
     dice = Dice(generator, count, draws.artwork.dtype)
-    chosen = backdrops.to(draws.artwork)[(dice.uniform((0, 1)) * len(backdrops)).long()]
-    share = dice.uniform((LEAST_SHARE, 1.0))
+    number, share = dice.uniform((0, 1)), dice.uniform((LEAST_SHARE, 1.0))
     mirrored = torch.where(dice.uniform((0, 1)) < 0.5, -1.0, 1.0).to(share)
     offset = dice.uniform((-1, 1), 2) * (1 - share)[:, None]
+    number, share, mirrored, offset = (each.to(draws.artwork.device) for each in (number, share, mirrored, offset))
+    chosen = backdrops.to(draws.artwork)[(number * len(backdrops)).long()]
     zero = torch.zeros_like(share)
     across = torch.stack([share * mirrored, zero, offset[:, 0]], dim=1)
     down = torch.stack([zero, share, offset[:, 1]], dim=1)

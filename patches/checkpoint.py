@@ -49,12 +49,12 @@ def write_run(checkpoint: Path | None, run: Run, stamp: str) -> None:
     write_bytes(checkpoint, stream.getvalue())
 
 
-def read_run(checkpoint: Path | None, stamp: str) -> Run | None:
-    """The run as ``checkpoint`` has it; None when that is not there or of another run."""
+def read_run(checkpoint: Path | None, stamp: str, device: str) -> Run | None:
+    """The run as ``checkpoint`` has it, its latents on ``device``; None when that is not there or of another run."""
     state = _read_state(checkpoint) if checkpoint and checkpoint.exists() else {}
     if state.get("stamp") != stamp:
         return None
-    latents = [each.requires_grad_() for each in state["latents"]]
+    latents = [each.to(device).requires_grad_() for each in state["latents"]]
     optimizer = torch.optim.Adam(latents)
     optimizer.load_state_dict(state["optimizer"])
     curve = [CurvePoint.model_validate(point) for point in state["curve"]]

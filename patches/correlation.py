@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, fx, nn
 
+from patches.device import mixed
 from patches.order import Views
 from patches.surrogates import Surrogate, prepare
 
@@ -45,7 +46,10 @@ def gram(activation: Tensor) -> Tensor:
 
 def features(surrogate: Surrogate, pictures: Tensor) -> list[Tensor]:
     """Activations of :data:`LAYERS` layers, evenly spread over the depth."""
-    return list(tapped(surrogate.network)(prepare(pictures, surrogate.contract)))
+    inputs = prepare(pictures, surrogate.contract)
+    with mixed(surrogate.precision, pictures.device):
+        found = tapped(surrogate.network)(inputs)
+    return [each.to(pictures.dtype) for each in found]
 
 
 def tapped(network: nn.Module) -> fx.GraphModule:

@@ -12,7 +12,7 @@ Convention: patch coordinates are mm from the patch's center, x right, y down, o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -58,6 +58,11 @@ class Scene:
     def margin_px(self) -> int:
         """Fine pixels beyond the crop on each side."""
         return round(OVERSAMPLING * self.crop_px * MARGIN)
+
+    def to(self, device: torch.device | str) -> Scene:
+        """The same on another device."""
+        areas = None if self.areas is None else self.areas.to(device)
+        return replace(self, artworks=self.artworks.to(device), sides_mm=self.sides_mm.to(device), areas=areas)
 
 
 def make_scene(

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calibration.errors import BadInput
+from calibration.files import sha256_bytes
+from patches.backdrops import on_backdrops
+from patches.device import Precision, device_named
 from patches.draws import Draws, draw
 from patches.eot import Scene, make_scene, render
 from patches.patch import PatchGeometry
@@ -70,6 +73,8 @@ class TrainOrder:
     class; ``others`` of what must not be taken for it; ``judged`` those that choose the best texture (none:
     ``pictures``). ``picture_mm`` is the width of a picture, the target's own where it is None. ``terms`` None are the
     method's. ``interval``: steps between two looks at the ``validation`` fixed views, and between two checkpoints.
+    ``backdrops``: photographs behind all of it, as :func:`patches.backdrops.make_backdrops` gives them.
+    ``device`` is where it is computed, ``precision`` that of the surrogates.
     """
 
     label: str
@@ -87,6 +92,9 @@ class TrainOrder:
     picture_mm: float | None = None
     interval: int = 25
     validation: int = 64
+    backdrops: Tensor | None = None
+    device: str = "cpu"
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +186,22 @@ class Bench:
         return torch.Generator().manual_seed(step_seed(self.order.seed + 1, step))
 
     def _views(self, album: Album, draws: Draws, index: Tensor, answering: Sequence[Surrogate]) -> Views:
-        truth = [album.truth(each)[index] for each in answering]
+        truth = [album.truth(each).to(index.device)[index] for each in answering]
         return Views(album.scene, replace(draws, artwork=album.share(index)), truth)
 
 
 def presence(full: Tensor, fade: float, dice: torch.Generator) -> Tensor:
     """``(B,)``: how much of each object is there; a share ``fade`` of them is faded, at random between all and none."""
-    faded = torch.rand(full.shape, generator=dice) < fade
-    return torch.where(faded, torch.rand(full.shape, generator=dice), full)
+    chance, left = (torch.rand(full.shape, generator=dice).to(full) for _ in range(2))
+    return torch.where(chance < fade, left, full)
 
 
 def draws_of(order: TrainOrder, scene: Scene, step: int, batch: int) -> Draws:
-    """The draws of one step."""
+    """The draws of one step, on the order's device."""
     generator = torch.Generator().manual_seed(step_seed(order.seed, step))
-    return draw(order.spec, batch, texels=order.geometry.texels, crop_px=scene.crop_px, generator=generator)
+    draws = draw(order.spec, batch, texels=order.geometry.texels, crop_px=scene.crop_px, generator=generator)
+    draws = draws.to(order.device)
+    return draws if order.backdrops is None else on_backdrops(draws, order.backdrops, generator)
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -202,17 +212,35 @@ def step_seed(seed: int, step: int) -> int:
 def make_bench(
     order: TrainOrder, terms: Terms, surrogates: Sequence[Surrogate], held_out: Sequence[Surrogate]
 ) -> Bench:
-    """Check the order and stamp it. Raises :class:`BadInput` for one that makes no sense or an unknown label."""
+    """Check the order, stamp it, and bring all to its device.
+
+    Raises :class:`BadInput` for an order that makes no sense or an unknown label, :class:`NoProvider` when the device
+    is not there. Held-out recognizers judge in float32, and need not know what ``others`` are.
+    """
     _refuse_nonsense(order, surrogates)
-    side = crop_side(surrogates)
+    device, side = device_named(order.device), crop_side(surrogates)
     album = make_album(order, (*order.pictures, *order.others), len(order.pictures), side)
-    judged = make_album(order, order.judged, len(order.judged), side) if order.judged else album
-    for each in (*surrogates, *held_out):
+    chosen = order.judged or order.pictures
+    judged = make_album(order, chosen, len(chosen), side) if order.judged or order.others else album
+    for each in surrogates:
         album.truth(each)
+    for each in (*surrogates, *held_out):
         judged.truth(each)
-    ring = torch.from_numpy(order.geometry.ring())
-    stamp = run_stamp(order, terms, surrogates, held_out)
-    return Bench(order, terms, ring, album, judged, surrogates, held_out, stamp)
+    return Bench(
+        order=with_backdrops_there(order),
+        terms=terms,
+        ring=torch.from_numpy(order.geometry.ring()).to(device),
+        album=album,
+        judged=judged,
+        surrogates=[each.on(device, order.precision) for each in surrogates],
+        held_out=[each.on(device) for each in held_out],
+        stamp=run_stamp(order, terms, surrogates, held_out),
+    )
+
+
+def with_backdrops_there(order: TrainOrder) -> TrainOrder:
+    """The same order with its photographs on its device."""
+    return order if order.backdrops is None else replace(order, backdrops=order.backdrops.to(order.device))
 
 
 def _refuse_nonsense(order: TrainOrder, surrogates: Sequence[Surrogate]) -> None:
@@ -231,7 +259,7 @@ def make_album(order: TrainOrder, pictures: Sequence[Picture], own: int, crop_px
     if order.picture_mm is not None:
         scene = replace(scene, sides_mm=scene.sides_mm * (order.picture_mm / order.geometry.target_mm))
         scene = replace(scene, areas=reaching_out(scene.areas))
-    return Album(scene, tuple(each.label for each in pictures), own)
+    return Album(scene.to(order.device), tuple(each.label for each in pictures), own)
 
 
 def reaching_out(areas: Tensor | None) -> Tensor | None:
@@ -249,7 +277,8 @@ def run_stamp(order: TrainOrder, terms: Terms, surrogates: Sequence[Surrogate], 
     plain = ("label", "method", "seed", "steps", "batch", "learning_rate", "picture_mm", "interval", "validation")
     return json.dumps(
         {
-            **{name: getattr(order, name) for name in plain},
+            **{name: getattr(order, name) for name in (*plain, "precision")},
+            "backdrops": None if order.backdrops is None else sha256_bytes(order.backdrops.numpy(force=True).tobytes()),
             "pictures": [_digest(each) for each in (order.pictures, order.others, order.judged)],
             "geometry": order.geometry.model_dump(mode="json"),
             "spec": order.spec.sha256,

@@ -6,8 +6,10 @@ wrong in silence. Preprocessing is :mod:`calibration.contract`, once more in tor
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch.nn import functional
 
 from calibration.contract import Contract, model_bytes, self_test_images
 from calibration.errors import BadInput, BadModel
+from patches.device import Precision, mixed
 from patches.resample import shrink
 
 SMALLEST_PROBABILITY = 1e-12
@@ -33,11 +36,15 @@ class SurrogateSource:
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
-    """A recognizer that gives gradients. ``max_delta`` is how far its logits are from the stored ones."""
+    """A recognizer that gives gradients. ``max_delta`` is how far its logits are from the stored ones.
+
+    ``precision`` is the network's; pictures and logits are float32 in any case.
+    """
 
     contract: Contract
     network: nn.Module
     max_delta: float
+    precision: Precision = "float32"
 
     @property
     def name(self) -> str:
@@ -55,10 +62,20 @@ class Surrogate:
 
     def logits(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` RGB in [0, 1] → ``(B, n_labels)``; logarithms where the model gives probabilities."""
-        scores = run_network(self.network, prepare(images, self.contract), self.contract.fixed_batch)
+        inputs = prepare(images, self.contract)
+        with mixed(self.precision, images.device):
+            scores = run_network(self.network, inputs, self.contract.fixed_batch)
+        scores = scores.to(images.dtype)
         if self.contract.output == "probabilities":
             return scores.clamp(min=SMALLEST_PROBABILITY).log()
         return scores
+
+    def on(self, device: torch.device, precision: Precision = "float32") -> Surrogate:
+        """The same on another device; the network is copied there unless that is where it is."""
+        held = itertools.chain(self.network.parameters(), self.network.buffers())
+        there = all(each.device == device for each in held)
+        network = self.network if there else deepcopy(self.network).to(device)
+        return replace(self, network=network, precision=precision)
 
 
 def load_surrogates(sources: Sequence[SurrogateSource]) -> list[Surrogate]:

@@ -19,12 +19,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from patches.checkpoint import Run, read_run, write_run
-from patches.draws import draw
+from patches.device import device_named
 from patches.eot import render
 from patches.guards import refuse_divergence, warning_sign
 from patches.methods import Method, method_named
 from patches.objective import cross_entropy
-from patches.order import VALIDATION, Bench, TrainOrder, Views, crop_side, make_album, make_bench, step_seed
+from patches.order import (
+    VALIDATION,
+    Bench,
+    TrainOrder,
+    Views,
+    crop_side,
+    draws_of,
+    make_album,
+    make_bench,
+    with_backdrops_there,
+)
 from patches.patch import CurvePoint
 from patches.surrogates import Surrogate, true_shares
 
@@ -66,7 +76,7 @@ def train_patch(
     method = method_named(order.method)
     bench = make_bench(order, order.terms or method.terms, surrogates, held_out)
     with threads_of_torch(threads):
-        run = read_run(checkpoint, bench.stamp) or begin(method, bench)
+        run = read_run(checkpoint, bench.stamp, order.device) or begin(method, bench)
         validation = bench.validation()
         if not run.curve:
             note(run, method, bench, validation)
@@ -84,7 +94,7 @@ def train_patch(
 
 def begin(method: Method, bench: Bench) -> Run:
     """The run before its first step."""
-    latents = [each.requires_grad_() for each in method.begin(bench)]
+    latents = [each.to(bench.order.device).requires_grad_() for each in method.begin(bench)]
     return Run(latents, optimizer_of(latents), quantized(method.texture(latents, bench.order)))
 
 
@@ -94,8 +104,8 @@ def optimizer_of(latents: Sequence[Tensor]) -> torch.optim.Adam:
 
 
 def quantized(texture: Tensor) -> Tensor:
-    """The texture that will be printed: ``(3, n, n)`` uint8."""
-    return (texture.detach() * 255).round().to(torch.uint8)
+    """The texture that will be printed: ``(3, n, n)`` uint8, on the CPU."""
+    return (texture.detach() * 255).round().to("cpu", torch.uint8)
 
 
 def train_step(run: Run, method: Method, bench: Bench) -> None:
@@ -123,7 +133,7 @@ def note(run: Run, method: Method, bench: Bench, validation: Views) -> None:
     """Judge the texture as it would be printed; keep it when it is the best so far; look for signs of trouble."""
     with torch.no_grad():
         texture = quantized(method.texture(run.latents, bench.order))
-        pictures = validation.render(texture.float() / 255)
+        pictures = validation.render((texture.float() / 255).to(bench.order.device))
         own = len(bench.surrogates)
         loss = cross_entropy(pictures, bench.surrogates, validation.truth[:own]).item()
     refuse_divergence(loss, run, bench)
@@ -152,25 +162,22 @@ def accuracy(
 ) -> list[float]:
     """Per recognizer the share of ``count`` drawn views of the order's pictures that it takes for what they are.
 
-    ``texture`` is ``(n, n, 3)`` uint8 RGB, None for the bare target. The same seed gives the same views.
+    ``texture`` is ``(n, n, 3)`` uint8 RGB, None for the bare target. The same seed gives the same views. Recognizers
+    answer in float32, on the order's device.
     """
+    device, order = device_named(order.device), with_backdrops_there(replace(order, seed=seed))
     album = make_album(order, order.pictures, len(order.pictures), crop_side(recognizers))
-    ink = None if texture is None else torch.from_numpy(texture.copy()).permute(2, 0, 1).float() / 255
+    ink = None if texture is None else (torch.from_numpy(texture.copy()).permute(2, 0, 1).float() / 255).to(device)
+    judges = [each.on(device) for each in recognizers]
     right = torch.zeros(len(recognizers), dtype=torch.float64)
     for part, start in enumerate(range(0, count, JUDGED_AT_ONCE)):
         size = min(JUDGED_AT_ONCE, count - start)
-        draws = draw(
-            order.spec,
-            size,
-            texels=order.geometry.texels,
-            crop_px=album.scene.crop_px,
-            generator=torch.Generator().manual_seed(step_seed(seed, VALIDATION - 1 - part)),
-        )
+        draws = draws_of(order, album.scene, VALIDATION - 1 - part, size)
         index = album.chosen(draws.artwork, 0.0)
         with torch.no_grad():
             images = render(ink, album.scene, replace(draws, artwork=album.share(index)))
-        truth = [album.truth(each)[index] for each in recognizers]
-        right += size * torch.tensor(true_shares(recognizers, images, truth), dtype=torch.float64)
+        truth = [album.truth(each).to(device)[index] for each in judges]
+        right += size * torch.tensor(true_shares(judges, images, truth), dtype=torch.float64)
     return [float(each) / count for each in right]
 
 

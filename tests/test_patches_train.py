@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from calibration.contract import Contract
-from calibration.errors import BadInput, Incomplete
+from calibration.errors import BadInput, Incomplete, NoProvider
+from patches.backdrops import make_backdrops
 from patches.guards import warning_sign
 from patches.methods import METHODS
 from patches.objective import out_of_gamut, total_variation
@@ -328,3 +329,73 @@ def test_guards_see_what_goes_wrong(texture, curve, message):
     ]
     sign = warning_sign(torch.from_numpy(pixels).to(torch.uint8), np.ones((8, 8), bool), points)
     assert (message in sign) if message else not sign
+
+
+# Devices and precision
+
+
+def test_mixed_precision_comes_near_to_full_precision():
+    full, mixed = (train_patch(order(precision=each), TWO, [OTHER]) for each in ("float32", "bfloat16"))
+    assert not np.array_equal(full.texture, mixed.texture)
+    assert mixed.best.loss < mixed.curve[0].loss
+    assert mixed.best.loss == pytest.approx(full.best.loss, rel=0.1)
+    assert np.abs(full.texture.astype(float) - mixed.texture).mean() < 10
+
+
+def test_mixed_precision_is_the_networks_alone():
+    images = torch.rand(4, 3, 40, 40, generator=torch.Generator().manual_seed(1))
+    rounded = TWO[0].on(torch.device("cpu"), "bfloat16")
+    inputs: list[torch.dtype] = []
+    hook = rounded.network.register_forward_pre_hook(lambda _, given: inputs.append(given[0].dtype))
+    found = rounded.logits(images)
+    hook.remove()
+    assert (inputs, found.dtype) == ([torch.float32], torch.float32)
+    assert 0 < (found - TWO[0].logits(images)).abs().max() < 0.1
+
+
+def test_a_run_in_another_precision_is_another_run(tmp_path):
+    train_patch(order(steps=5), TWO, checkpoint=tmp_path / "run.pt")
+    mixed = train_patch(order(steps=5, precision="bfloat16"), TWO, checkpoint=tmp_path / "run.pt")
+    assert np.array_equal(mixed.texture, train_patch(order(steps=5, precision="bfloat16"), TWO).texture)
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "message"),
+    [
+        ("cuda:99", NoProvider, r"the device 'cuda:99' is not there: torch .* finds \d+ CUDA devices"),
+        ("tpu", BadInput, "'tpu' is no device; cpu, cuda and cuda:N are accepted"),
+    ],
+)
+def test_a_device_that_is_not_there_is_named(device, error, message):
+    with pytest.raises(error, match=message):
+        train_patch(order(device=device), TWO)
+    with pytest.raises(error, match=message):
+        accuracy(None, order(device=device), TWO, seed=1, count=2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_cuda_trains_as_the_cpu_does(tmp_path, method, precision):
+    terms = Terms(no_spoof=0.25, fade=0.3, disturb=0.5, attack_levels=4, correlation=0.5)
+    backdrops = make_backdrops([np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)])
+    wanted = order(
+        method=method,
+        steps=6,
+        interval=2,
+        terms=terms,
+        others=[picture("stop", (20, 40, 200))],
+        backdrops=backdrops,
+        precision=precision,
+    )
+    here = train_patch(wanted, TWO, [OTHER])
+    asked = iter([False] * 3 + [True] * 9)
+    there = replace(wanted, device="cuda")
+    train_patch(there, TWO, [OTHER], checkpoint=tmp_path / "run.pt", stop=lambda: next(asked))
+    resumed = train_patch(there, TWO, [OTHER], checkpoint=tmp_path / "run.pt")
+    assert resumed.curve[0].loss == pytest.approx(here.curve[0].loss, rel=0.02)
+    assert resumed.steps == 6
+    assert np.abs(resumed.texture.astype(float) - here.texture).mean() < 10
+    assert next(TWO[0].network.parameters()).device.type == "cpu"
+    shares = [accuracy(here.texture, each, [*TWO, OTHER], seed=1, count=70) for each in (wanted, there)]
+    np.testing.assert_allclose(*shares, atol=0.05)

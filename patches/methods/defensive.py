@@ -45,8 +45,8 @@ def attacked(pictures: Tensor, bench: Bench, views: Views, step: int) -> Tensor:
     The attacker is not differentiated through: to the patch its change is a constant (Madry et al., arXiv 1706.06083).
     """
     dice = bench.dice(step + bench.order.steps)
-    budget = bench.terms.attack_levels / 255 * torch.rand(len(pictures), 1, 1, 1, generator=dice)
-    start = budget * (2 * torch.rand(pictures.shape, generator=dice) - 1)
+    budget = bench.terms.attack_levels / 255 * torch.rand(len(pictures), 1, 1, 1, generator=dice).to(pictures)
+    start = budget * (2 * torch.rand(pictures.shape, generator=dice).to(pictures) - 1)
     seen = (pictures.detach() + start).clamp(0, 1).requires_grad_()
     slope = torch.autograd.grad(cross_entropy(seen, bench.surrogates, views.truth), seen)[0]
     change = torch.minimum(torch.maximum(start + 1.25 * budget * slope.sign(), -budget), budget)
