@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -137,3 +138,72 @@ def _sign_flip(differences: NDArray[np.float64], seed: int) -> float:
         rng=np.random.default_rng(seed),
     )
     return float(result.pvalue)
+
+
+# ---- Rates and differences of clusters: several pictures of the same thing are not several facts
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """A class: ``totals`` ``(K, C)`` sums over each cluster, for each seed; ``sizes`` ``(C,)`` pictures in it."""
+
+    totals: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A value in percentage points with its interval."""
+
+    points: float
+    low: float
+    high: float
+
+
+def clustered_rate(correct: NDArray[np.float64], counts: NDArray[np.float64], confidence: float = 0.95) -> Rate:
+    """Wilson's interval for clusters ``(C,)`` of answers: with as many answers as they are worth when they agree.
+
+    The variance of the rate comes from the clusters (Kish, Survey Sampling, 1965); where all answers are the same, a
+    cluster is worth one (after Dean and Pagano 2015, doi 10.1093/jssam/smv024).
+    """
+    n = int(counts.sum())
+    if n == 0:
+        return Rate(0, 0, None, None, None)
+    rate = float(correct.sum() / n)
+    worth = _worth(correct, counts, rate)
+    from scipy.stats import norm
+
+    z = float(norm.ppf(0.5 + confidence / 2))
+    middle = (rate + z * z / (2 * worth)) / (1 + z * z / worth)
+    half = z / (1 + z * z / worth) * math.sqrt(rate * (1 - rate) / worth + z * z / (4 * worth * worth))
+    return Rate(round(correct.sum()), n, rate, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def _worth(correct: NDArray[np.float64], counts: NDArray[np.float64], rate: float) -> float:
+    """The number of independent answers that clusters of answers are worth: from one for each cluster to all."""
+    clusters, n = len(counts), float(counts.sum())
+    if clusters < 2 or rate in (0.0, 1.0):
+        return float(clusters)
+    variance = clusters / (clusters - 1) * float(np.square(correct - rate * counts).sum()) / n**2
+    return min(n, max(float(clusters), rate * (1 - rate) / variance)) if variance else n
+
+
+def stratified_mean(strata: Sequence[Stratum], *, seed: int, alpha: float = 0.05) -> Points:
+    """Mean over strata of the mean over pictures and seeds, in points, with a percentile bootstrap interval.
+
+    Resampled together, within each stratum: its clusters, and its seeds. Strata themselves stand.
+    """
+    random = np.random.default_rng(seed)
+    drawn = np.mean([_resampled(each, random) for each in strata], axis=0)
+    mean = float(np.mean([each.totals.sum() / (len(each.totals) * each.sizes.sum()) for each in strata]))
+    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
+    return Points(100 * mean, 100 * float(low), 100 * float(high))
+
+
+def _resampled(stratum: Stratum, random: np.random.Generator) -> NDArray[np.float64]:
+    """``(RESAMPLES,)`` means."""
+    seeds, clusters = stratum.totals.shape
+    times = random.multinomial(clusters, np.full(clusters, 1 / clusters), RESAMPLES).astype(np.float64)
+    weights = random.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    sums = ((weights @ stratum.totals) * times).sum(axis=1)
+    return np.asarray(sums / (times @ stratum.sizes), dtype=np.float64)

@@ -1,15 +1,17 @@
-"""``dpcam bench``: how fast the parts are here."""
+"""``dpcam bench``: how fast the parts are here, and what patches are worth."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.cli.command import SeedOption, command, new_group
+from pipeline.cli.command import DryRunOption, SeedOption, command, new_group
 from pipeline.result import Result
 
-group = new_group("Benchmarks: how fast the parts are on this machine.")
+group = new_group("Benchmarks: how fast the parts are on this machine, and what patches are worth.")
 
 
 def register(app: typer.Typer) -> None:
@@ -55,3 +57,66 @@ def localize(
             f"{found.speedup:.2f} x; median corner error {found.corner_error_px:.3f} px ({frames} frames)"
         ],
     )
+
+
+@command(group, "patches")
+def patches(
+    dataset: Annotated[
+        str, typer.Option(help="drawn, gtsrb, cifar10, or a folder with a folder of pictures for each class.")
+    ] = "drawn",
+    data: Annotated[
+        Path | None, typer.Option(help="The data set's file, or the folder that holds it.", metavar="PATH")
+    ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="A folder of recognizers; else dpcam's own.", metavar="DIR")
+    ] = None,
+    methods: Annotated[str, typer.Option(help="Methods, by commas; the first is held against the others.")] = "",
+    controls: Annotated[str, typer.Option(help="Controls, by commas, or none.")] = "",
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each patch.", min=1, max=100)] = None,
+    classes: Annotated[int | None, typer.Option(help="So many classes, spread evenly.", min=2)] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of each training.", min=1)] = None,
+    area: Annotated[
+        float | None, typer.Option(help="Share of the picture that the frame covers.", min=0.02, max=0.9)
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: it shows that all works.")] = False,
+    standard: Annotated[bool, typer.Option("--standard", help="Some minutes: it shows a tendency.")] = False,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Also the first method with each of its terms switched.")
+    ] = False,
+    work: Annotated[
+        Path | None, typer.Option(help="Keeps finished pieces; OUT/work by default.", metavar="DIR")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Gets the tables and the figure.", metavar="DIR")] = Path("patch-bench"),
+    jobs: Annotated[int, typer.Option(help="Processes that work side by side.", min=1, max=256)] = 1,
+    seed: SeedOption = None,
+    dry_run: DryRunOption = False,
+) -> Result:
+    """Train patches by several methods and judge them on pictures and recognizers that they never saw."""
+    from pipeline.cli.output import progress_bar
+    from pipeline.patch_bench.command import Asked, ask_for, bench_result, dry_result
+
+    asked = Asked(
+        dataset=dataset,
+        data=data,
+        models=models,
+        methods=_words(methods),
+        controls=_words(controls),
+        seeds=seeds,
+        classes=classes,
+        steps=steps,
+        area=area,
+        quick=quick,
+        standard=standard,
+        ablation=ablation,
+        work=work or out / "work",
+        seed=seed or 0,
+    )
+    plan = ask_for(asked, data_folder=os.environ.get("DPCAM_DATA"), where=Path.cwd())
+    if dry_run:
+        return dry_result(plan)
+    with progress_bar("patches") as progress:
+        return bench_result(plan, out, jobs=jobs, progress=progress)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())

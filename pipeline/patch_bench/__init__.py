@@ -1,0 +1,1 @@
+"""``dpcam bench patches``: patches by several methods, trained and judged digitally."""

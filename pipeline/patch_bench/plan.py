@@ -1,0 +1,110 @@
+"""A run of the bench as data: what is trained, what is judged, on which recognizers."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibration.errors import BadInput, BadUsage
+from patches.patch import PatchGeometry
+from pipeline.patch_bench.datasets import Dataset, chosen_classes, frame_of
+from pipeline.patch_bench.effort import Effort
+from pipeline.patch_bench.variants import Variant
+from pipeline.recognizers import Recognizer
+
+CONTROLS = ("blank", "flat", "noise", "label", "wrong-class", "alone")
+BARE = "bare"
+SEEDED_CONTROLS = frozenset({"noise", "wrong-class", "alone"})
+"""Controls that are another thing for each seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchPlan:
+    """All that determines the tables, but for ``work``, the folder that keeps finished pieces.
+
+    The first of ``variants`` is the one that the others are held against, and that ``wrong-class`` and ``alone`` show.
+    """
+
+    dataset: Dataset
+    classes: tuple[str, ...]
+    recognizers: tuple[Recognizer, ...]
+    variants: tuple[Variant, ...]
+    controls: tuple[str, ...]
+    effort: Effort
+    geometry: PatchGeometry
+    side_px: int
+    seed: int
+    work: Path
+
+    @property
+    def surrogates(self) -> tuple[Recognizer, ...]:
+        """Those that patches are trained on, in the order of their names."""
+        return tuple(each for each in self.recognizers if not each.contract.held_out)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the trainings."""
+        return tuple(self.seed + number for number in range(self.effort.seeds))
+
+    def noise_seed(self, label: str) -> int:
+        """The seed of corruptions and attacks: that of the class, the same for all arms, so that they are paired."""
+        return (self.seed << 32) + zlib.crc32(label.encode())
+
+    def seeds_of(self, arm: str) -> tuple[int, ...]:
+        """The seeds that an arm is judged with: one for what is no product of chance."""
+        trained = {each.name for each in self.variants}
+        return self.seeds if arm in trained or arm in SEEDED_CONTROLS else self.seeds[:1]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Everything that is judged."""
+        return (BARE, *(each.name for each in self.variants), *self.controls)
+
+
+def make_plan(
+    dataset: Dataset,
+    recognizers: Sequence[Recognizer],
+    variants: tuple[Variant, ...],
+    controls: Sequence[str],
+    effort: Effort,
+    *,
+    area: float | None,
+    seed: int,
+    work: Path,
+) -> BenchPlan:
+    """Check what is asked for. :class:`BadUsage` or :class:`BadInput` when it makes no sense or cannot be had."""
+    check_controls(controls)
+    classes = chosen_classes(dataset, effort.classes)
+    usable = _knowing(recognizers, classes)
+    side_px = max(max(each.contract.height, each.contract.width) for each in usable)
+    geometry = frame_of(dataset, area, side_px)
+    return BenchPlan(
+        dataset, classes, usable, variants, tuple(dict.fromkeys(controls)), effort, geometry, side_px, seed, work
+    )
+
+
+def check_controls(controls: Sequence[str]) -> None:
+    """:class:`BadUsage` for a control that there is not."""
+    unknown = [name for name in controls if name not in CONTROLS]
+    if unknown:
+        raise BadUsage(f"no control {unknown[0]!r}; there are {', '.join(CONTROLS)}")
+
+
+def _knowing(recognizers: Sequence[Recognizer], classes: Sequence[str]) -> tuple[Recognizer, ...]:
+    """The recognizers by name, if there is one to train on and all know all classes."""
+    for recognizer in recognizers:
+        missing = [label for label in classes if label not in recognizer.contract.labels]
+        if missing:
+            raise BadInput(
+                f"{recognizer.name} does not know the class {missing[0]!r}",
+                hint="every recognizer must know all classes: name another folder with --models",
+                where=str(recognizer.folder),
+            )
+    if all(each.contract.held_out for each in recognizers):
+        raise BadInput(
+            f"none of {len(recognizers)} recognizers may be trained on: all are held out, or there is none",
+            hint="say with --models where recognizers are",
+        )
+    return tuple(sorted(recognizers, key=lambda each: each.name))
