@@ -124,7 +124,7 @@ class PatchGeometry(Document):
 
 
 class Surrogate(Document):
-    """A recognizer that took part: its name and the sha256 of its ONNX file."""
+    """A recognizer that took part: its name and the sha256 of its ONNX file, or of a torch module's weights."""
 
     name: str
     sha256: str
@@ -140,7 +140,10 @@ class CurvePoint(Document):
 
 
 class PatchDocument(Document):
-    """The JSON of a patch."""
+    """The JSON of a patch. ``label`` is its class; of a patch for several, the ``group``'s name.
+
+    ``warning`` says why a guard ended the training early; empty when none did.
+    """
 
     format: Literal["dpcam.patch"] = "dpcam.patch"
     version: Literal[1] = 1
@@ -157,6 +160,8 @@ class PatchDocument(Document):
     held_out: list[Surrogate] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
     curve: list[CurvePoint] = Field(default_factory=list)
+    group: list[str] = Field(default_factory=list)
+    warning: str = ""
 
 
 def encode_texture(texture: Texture, geometry: PatchGeometry) -> bytes:

@@ -21,6 +21,7 @@ from torch.nn import functional
 from calibration.contract import Contract, model_bytes, self_test_images
 from calibration.errors import BadInput, BadModel
 from patches.device import Precision, mixed
+from patches.packing import unpack_weights
 from patches.resample import shrink
 
 SMALLEST_PROBABILITY = 1e-12
@@ -98,10 +99,12 @@ def convert(data: bytes, name: str) -> nn.Module:
     import onnx2fx
 
     try:
-        network: nn.Module = onnx2fx.convert(onnx.load_from_string(data))
+        proto = onnx.load_from_string(data)
+        unpack_weights(proto)
+        network: nn.Module = onnx2fx.convert(proto)
     except Exception as error:  # the converter's and protobuf's exceptions have no base of their own
         raise BadModel(
-            f"{name} cannot be converted to torch: {str(error).strip().splitlines()[0] if str(error) else error!r}",
+            f"{name} cannot be converted to torch: {first_line(error)}",
             hint="leave it out of the surrogates; it can still be scored",
         ) from error
     return network.eval().float().requires_grad_(False)
@@ -129,6 +132,20 @@ def parity(network: nn.Module, contract: Contract) -> float:
     return delta
 
 
+def check_scores(network: nn.Module, contract: Contract) -> None:
+    """:class:`BadModel` when a batch does not get one finite score for each picture and label."""
+    pixels = torch.rand(2, 3, contract.height, contract.width, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        scores = _guarded(network, prepare(pixels, contract), contract)
+    if scores.shape != (2, len(contract.labels)):
+        raise BadModel(
+            f"{contract.name} gives scores {tuple(scores.shape)} for two pictures; (2, {len(contract.labels)}) is "
+            "expected: one for each label"
+        )
+    if not bool(scores.isfinite().all()):
+        raise BadModel(f"{contract.name} gives scores that are NaN or infinite")
+
+
 def check_gradient(network: nn.Module, contract: Contract) -> None:
     """:class:`BadModel` when no gradient, or a broken one, comes back to the input."""
     generator = torch.Generator().manual_seed(0)
@@ -146,7 +163,12 @@ def _guarded(network: nn.Module, inputs: Tensor, contract: Contract) -> Tensor:
     try:
         return run_network(network, inputs, contract.fixed_batch)
     except Exception as error:  # whatever a foreign graph raises
-        raise BadModel(f"{contract.name} was converted but cannot be run in torch: {error}") from error
+        raise BadModel(f"{contract.name} cannot be run in torch: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a foreign error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def prepare(images: Tensor, contract: Contract) -> Tensor:

@@ -71,11 +71,18 @@ class PatchSection(Document):
 class TrainSection(Document):
     """Patch training. No ``surrogates`` named: all recognizers that are not held out.
 
+    A surrogate is a recognizer's name, or a torch module: ``package.module:name@contract.json``, relative to the lab.
+    ``others``: a folder (relative to the lab) with a picture ``LABEL.png`` of each class that a patch must not be taken
+    for; none: the signs that dpcam draws. ``precision`` is that of the surrogates, ``device`` where they are computed.
     ``wrong_class``: the class whose patch becomes the control arm wrong-class; none named: one that dpcam ships.
     ``spec``: ranges of the transforms (relative to the lab; ``dpcam eot fit`` measures them); none: those of the plan.
     """
 
+    method: Literal["defensive", "ensemble", "mean", "unadversarial", "released"] = "defensive"
     surrogates: list[str] = Field(default_factory=list)
+    others: str | None = None
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
+    precision: Literal["float32", "bfloat16"] = "float32"
     steps: int = Field(default=200, ge=1, le=100_000)
     batch: int = Field(default=16, ge=1, le=4096)
     learning_rate: float = Field(default=0.2, gt=0, le=10)

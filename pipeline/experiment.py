@@ -17,6 +17,7 @@ from pipeline.sheets import patch_path
 from pipeline.statistics import Judgement
 from pipeline.steps import capture_order, make_lab_plan, report_session
 from pipeline.training import train_patch_of
+from pipeline.training_order import Wish
 
 Say = Callable[[str], None]
 Bar = Callable[[float, str], None]
@@ -85,7 +86,10 @@ class Experiment:
             path = patch_path(self.lab, label)
             if (self.retrain or not path.is_file()) and not stop():
                 say(f"training a patch for {label}")
-                path = train_patch_of(self.lab, label, progress=progress, stop=stop).path
+                trained = train_patch_of(self.lab, Wish.of(label), progress=progress, stop=stop)
+                path = trained.path
+                if trained.warning:
+                    say(f"{label}: training was ended after {trained.steps} steps: {trained.warning}")
             paths.append(path)
         return tuple(paths)
 

@@ -58,8 +58,10 @@ def make_arm_sheet(lab: Lab, arm: str, out: Path | None, *, write: bool) -> Made
 
 
 def make_patch_sheet(lab: Lab, label: str, out: Path | None, *, write: bool) -> MadeSheet:
-    """The sheet of the patch for ``label``, around its own target."""
-    return _make(lab, label, _patch(lab, label), target_artwork(lab, label), out or lab.sheets, write=write)
+    """The sheet of the patch for ``label``, around its own target; for a group, around the lab's or the first one."""
+    group, target = find_patch(lab, label)[0].group, lab.config.target.label
+    around = label if not group else target if target in group else group[0]
+    return _make(lab, label, _patch(lab, label), target_artwork(lab, around), out or lab.sheets, write=write)
 
 
 def make_lab_sheets(lab: Lab, *, write: bool) -> dict[str, Sheet]:

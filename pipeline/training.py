@@ -1,43 +1,33 @@
-"""Training as the program runs it: which recognizers are surrogates, which only judge; the patch and its provenance."""
+"""Training as the program runs it: a patch on disk with its provenance, judged by surrogates and by all others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from calibration.errors import BadUsage, MissingFile
-from calibration.files import in_file_name, read_document
+from calibration.files import in_file_name
 from capture.stop import StopFlag, never
-from patches.artwork import Artwork, load_artwork, render
 from patches.patch import CurvePoint, PatchDocument, Surrogate, write_patch
-from patches.spec import TransformSpec
-from pipeline.lab import Lab, select_recognizers
-from pipeline.recognizers import Recognizer
-from pipeline.sheets import frame_geometry_of, patch_path, target_artwork
+from pipeline.crew import Outcome, Task, run_all
+from pipeline.lab import Lab
+from pipeline.sheets import patch_path
+from pipeline.training_bench import Bench, convertible, loaded, training_bench
+from pipeline.training_order import Wish, train_order
 
 if TYPE_CHECKING:
     from patches.order import TrainOrder
     from patches.surrogates import Surrogate as Converted
+    from patches.train import TrainResult
 
-ARTWORK_PX = 192
-DISTANCE_MARGIN = 1.3
-ANGLE_MARGIN_DEG = 10.0
+Progress = Callable[[float, str], None]
 JUDGE_SEED_OFFSET = 104_729
 """Distance of the seed of the final judgement from that of the training: draws that chose nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Who gives gradients and who only judges."""
-
-    surrogates: tuple[Recognizer, ...]
-    held_out: tuple[Recognizer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,143 +41,131 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class Parity:
+    """A surrogate, and how far its logits in torch are from those that are stored with it."""
+
+    name: str
+    max_delta: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainedPatch:
-    """A patch on disk and how it does. ``interrupted``: exit code of the signal that ended the training, or 0."""
+    """A patch on disk and how it does. ``interrupted``: exit code of the signal that ended the training, or 0.
+
+    ``others``: classes that it was trained not to be taken for. ``warning`` says why a guard ended the training early,
+    ``remark`` what else should be known; empty when there is nothing to say.
+    """
 
     path: Path
+    wish: Wish
+    method: str
     steps: int
-    accuracies: tuple[Accuracy, ...]
-    interrupted: int
+    surrogates: tuple[Parity, ...]
+    others: tuple[str, ...] = ()
+    accuracies: tuple[Accuracy, ...] = ()
+    interrupted: int = 0
+    warning: str = ""
+    remark: str = ""
 
 
-def training_bench(lab: Lab, label: str) -> Bench:
-    """Surrogates as lab.toml names them, or all that are not held out and know the label; the others judge.
+def train_patches(
+    lab: Lab, wishes: Sequence[Wish], *, jobs: int = 1, progress: Progress, stop: StopFlag = never
+) -> list[Outcome[TrainedPatch]]:
+    """Train the lab's patches, ``jobs`` at a time; what becomes of each, in their order.
 
-    :class:`BadUsage` when one that is held out or does not know the label is named as surrogate, or none is left.
+    After a stop those that were under way have left checkpoints; those that were not begun are left out.
+    :class:`NoProvider` when the lab's device is not there; :class:`BadUsage` when nobody can train one of the patches.
     """
-    recognizers = lab.recognizers()
-    knowing = [each for each in recognizers if label in each.contract.labels]
-    named = lab.config.train.surrogates
-    chosen = select_recognizers(recognizers, named) if named else [r for r in knowing if not r.contract.held_out]
-    barred = [each.name for each in chosen if each.contract.held_out]
-    if barred:
-        raise BadUsage(f"{barred[0]} is held out: no patch may be trained on it", hint="name other surrogates")
-    strangers = [each.name for each in chosen if each not in knowing]
-    if strangers:
-        raise BadUsage(f"{strangers[0]} does not know the label {label!r}", hint="name other surrogates")
-    if not chosen:
-        known = sorted({word for each in recognizers for word in each.contract.labels})
-        shown = ", ".join(known[:50]) + (", ..." if len(known) > 50 else "")
-        raise BadUsage(f"no recognizer to train on knows the label {label!r}; known labels are {shown or 'none'}")
-    names = {each.name for each in chosen}
-    return Bench(tuple(chosen), tuple(each for each in knowing if each.name not in names))
+    from patches.device import device_named
+
+    device_named(lab.config.train.device)
+    benches = [training_bench(lab, wish.labels) for wish in wishes]
+    tasks = [
+        Task(wish.name, partial(train_patch_of, lab, wish, bench=bench))
+        for wish, bench in zip(wishes, benches, strict=True)
+    ]
+    return run_all(tasks, jobs=jobs, progress=progress, stop=stop)
 
 
 def train_patch_of(
-    lab: Lab,
-    label: str,
-    *,
-    bench: Bench | None = None,
-    artwork_file: Path | None = None,
-    progress: Callable[[float, str], None],
-    stop: StopFlag = never,
+    lab: Lab, wish: Wish, *, bench: Bench | None = None, progress: Progress, stop: StopFlag = never
 ) -> TrainedPatch:
-    """Train the lab's patch for ``label`` and write it; a stop that was asked for leaves a checkpoint to go on from."""
-    from patches.surrogates import SurrogateSource, load_surrogates
+    """Train a patch of the lab and write it; a stop that was asked for leaves a checkpoint to go on from."""
     from patches.train import train_patch
 
-    bench = bench or training_bench(lab, label)
-    order = _order(lab, label, load_artwork(artwork_file, label) if artwork_file else target_artwork(lab, label))
-    surrogates = load_surrogates([SurrogateSource(each.contract, each.onnx) for each in bench.surrogates])
-    judges = load_surrogates([SurrogateSource(each.contract, each.onnx) for each in _convertible(bench.held_out)])
-    trained = train_patch(
+    bench = bench or training_bench(lab, wish.labels)
+    order = train_order(lab, wish, bench.known)
+    surrogates, judges = loaded(bench.surrogates), loaded(convertible(bench.held_out))
+    found = train_patch(
         order,
         surrogates,
         judges,
-        checkpoint=lab.folder / ".work" / f"{in_file_name(label)}.pt",
+        checkpoint=lab.folder / ".work" / f"{in_file_name(wish.name)}.pt",
         progress=lambda point, steps: progress(point.step / steps, _in_words(point)),
         stop=lambda: stop() is not None,
     )
-    request = stop()
-    if request:
-        return TrainedPatch(patch_path(lab, label), trained.steps, (), request.exit_code)
-    path = write_patch(lab.patches, trained.texture, _document(lab, order, bench, trained.curve, trained.steps))
-    return TrainedPatch(path, trained.steps, _accuracies(trained.texture, order, [*surrogates, *judges], bench), 0)
-
-
-def lab_spec(lab: Lab) -> TransformSpec:
-    """The EOT ranges of a lab: those in the file that ``train.spec`` names, or else those that its plan covers.
-
-    From the plan come distances and angles, with a margin; the rest is the default. :class:`MissingFile` or
-    :class:`BadConfig` when a file is named and is not there, or is no spec.
-    """
-    plan, default = lab.config.plan, TransformSpec()
-    if lab.config.train.spec:
-        return _named_spec(lab.folder / lab.config.train.spec)
-    distances = (min(plan.distances_mm) / DISTANCE_MARGIN, max(plan.distances_mm) * DISTANCE_MARGIN)
-    yaw = min(max(abs(angle) for angle in plan.yaws_deg) + ANGLE_MARGIN_DEG, 80.0)
-    pitch = min(max(abs(angle) for angle in plan.pitches_deg) + ANGLE_MARGIN_DEG, 80.0)
-    return default.model_copy(update={"distance_mm": distances, "yaw_deg": (-yaw, yaw), "pitch_deg": (-pitch, pitch)})
-
-
-def _named_spec(path: Path) -> TransformSpec:
-    if not path.is_file():
-        hint = "dpcam eot fit SESSION writes one"
-        raise MissingFile(f"train.spec names {path}, which is no file", hint=hint, where=str(path))
-    return read_document(path, TransformSpec)
-
-
-def _order(lab: Lab, label: str, sign: Artwork) -> TrainOrder:
-    from patches.order import Picture, TrainOrder
-
-    train = lab.config.train
-    return TrainOrder(
-        label=label,
-        pictures=[Picture(label, render(sign, ARTWORK_PX))],
-        geometry=frame_geometry_of(lab, sign),
-        spec=lab_spec(lab),
-        seed=lab.config.lab.seed,
-        steps=train.steps,
-        batch=train.batch,
-        learning_rate=train.learning_rate,
+    request, path = stop(), patch_path(lab, wish.name)
+    if not request:
+        write_patch(lab.patches, found.texture, _document(wish, order, found, surrogates, bench))
+    return TrainedPatch(
+        path=path,
+        wish=wish,
+        method=order.method,
+        steps=found.steps,
+        surrogates=tuple(Parity(each.name, each.max_delta) for each in surrogates),
+        others=tuple(picture.label for picture in order.others),
+        accuracies=() if request else _accuracies(found, order, surrogates, judges),
+        interrupted=request.exit_code if request else 0,
+        warning=found.warning,
+        remark=_remark(order),
     )
 
 
-def _convertible(recognizers: Sequence[Recognizer]) -> list[Recognizer]:
-    """Judges during training are converted, too; one that takes other than float32 is scored on captures only."""
-    return [each for each in recognizers if each.contract.dtype == "float32" and each.contract.self_test is not None]
+def _remark(order: TrainOrder) -> str:
+    """What the order lacks."""
+    from patches.methods import method_named
+
+    if order.others or not method_named(order.method).terms.no_spoof:
+        return ""
+    return (
+        "no pictures of other classes: nothing keeps the patch from being taken for its class on other objects "
+        "([train] others names a folder of pictures)"
+    )
 
 
 def _accuracies(
-    texture: NDArray[np.uint8], order: TrainOrder, converted: Sequence[Converted], bench: Bench
+    found: TrainResult, order: TrainOrder, surrogates: Sequence[Converted], judges: Sequence[Converted]
 ) -> tuple[Accuracy, ...]:
     from patches.train import accuracy
 
-    seed = order.seed + JUDGE_SEED_OFFSET
-    blank = accuracy(np.full_like(texture, 255), order, converted, seed=seed)
-    patch = accuracy(texture, order, converted, seed=seed)
-    trained_on = {each.name for each in bench.surrogates}
+    seed, everybody = order.seed + JUDGE_SEED_OFFSET, [*surrogates, *judges]
+    blank = accuracy(np.full_like(found.texture, 255), order, everybody, seed=seed)
+    patch = accuracy(found.texture, order, everybody, seed=seed)
     return tuple(
-        Accuracy(each.name, each.name not in trained_on, before, after)
-        for each, before, after in zip(converted, blank, patch, strict=True)
+        Accuracy(each.name, number >= len(surrogates), blank[number], patch[number])
+        for number, each in enumerate(everybody)
     )
 
 
-def _document(lab: Lab, order: TrainOrder, bench: Bench, curve: tuple[CurvePoint, ...], steps: int) -> PatchDocument:
+def _document(
+    wish: Wish, order: TrainOrder, found: TrainResult, surrogates: Sequence[Converted], bench: Bench
+) -> PatchDocument:
     return PatchDocument(
-        name=in_file_name(order.label),
-        label=order.label,
-        method="ensemble",
+        name=in_file_name(wish.name),
+        label=wish.name,
+        method=order.method,
         geometry=order.geometry,
         texture="",
         texture_sha256="",
         spec_sha256=order.spec.sha256,
         seed=order.seed,
-        steps=steps,
-        surrogates=[Surrogate(name=each.name, sha256=each.contract.sha256) for each in bench.surrogates],
+        steps=found.steps,
+        surrogates=[Surrogate(name=each.name, sha256=each.contract.sha256) for each in surrogates],
         held_out=[Surrogate(name=each.name, sha256=each.contract.sha256) for each in bench.held_out],
         versions={name: metadata.version(name) for name in ("torch", "onnx2fx", "numpy")},
-        curve=list(curve),
+        curve=list(found.curve),
+        group=list(wish.group),
+        warning=found.warning,
     )
 
 

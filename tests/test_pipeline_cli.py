@@ -31,6 +31,7 @@ TOP_LEVEL = [
     "doctor",
     "config",
     "session",
+    "noise",
     "bench",
 ]
 

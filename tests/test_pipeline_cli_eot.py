@@ -30,7 +30,8 @@ from pipeline.cli.app import main
 from pipeline.eot_fit import fit_session
 from pipeline.lab import Lab, open_lab
 from pipeline.recognizers import zoo_folder
-from pipeline.training import lab_spec, train_patch_of
+from pipeline.training import train_patch_of
+from pipeline.training_order import Wish, lab_spec
 
 VIEWS = [(distance, yaw) for distance in (600.0, 900.0, 1300.0) for yaw in (-35.0, 0.0, 35.0)]
 DISKS_PX = (0.0, 2.0)
@@ -319,7 +320,7 @@ def test_a_lab_trains_with_the_ranges_that_were_fitted(fitted: dict[str, Any], l
     (tmp_path / "lab.toml").write_text(settings)
     own = opened(tmp_path)
     assert lab_spec(own) == read_document(lab / "spec.json", TransformSpec)
-    done = train_patch_of(own, "stop", progress=lambda share, text: None)
+    done = train_patch_of(own, Wish.of("stop"), progress=lambda share, text: None)
     document, _ = read_patch(done.path)
     assert (done.steps, document.spec_sha256) == (2, fitted["spec_sha256"])
 

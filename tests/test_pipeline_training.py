@@ -16,7 +16,9 @@ from patches.patch import read_patch
 from pipeline.lab import Lab, create_lab, open_lab
 from pipeline.recognizers import load_recognizers, zoo_folder
 from pipeline.sheets import make_arm_sheet
-from pipeline.training import train_patch_of, training_bench
+from pipeline.training import train_patch_of
+from pipeline.training_bench import training_bench
+from pipeline.training_order import Wish
 
 ZOO = {each.name: each for each in load_recognizers([zoo_folder()])}
 HELD_OUT = {name for name, each in ZOO.items() if each.contract.held_out}
@@ -40,23 +42,23 @@ def names(recognizers) -> set[str]:
 
 
 def test_held_out_recognizers_judge_and_are_never_trained_on(folder: Path):
-    bench = training_bench(opened(folder), "stop")
+    bench = training_bench(opened(folder), ["stop"])
     assert len(HELD_OUT) == 2
     assert names(bench.held_out) == HELD_OUT
     assert names(bench.surrogates) == set(ZOO) - HELD_OUT
 
 
 def test_surrogates_by_name_and_all_others_judge(folder: Path):
-    bench = training_bench(opened(folder, {"train.surrogates": ["vgg", "resnet"]}), "stop")
+    bench = training_bench(opened(folder, {"train.surrogates": ["vgg", "resnet"]}), ["stop"])
     assert [each.name for each in bench.surrogates] == ["vgg", "resnet"]
     assert names(bench.held_out) == set(ZOO) - {"vgg", "resnet"}
 
 
 def test_recognizers_of_other_things_take_no_part(folder: Path):
     color_recognizer(folder / "models", "colors")
-    bench = training_bench(opened(folder), "stop")
+    bench = training_bench(opened(folder), ["stop"])
     assert "colors" not in names(bench.surrogates) | names(bench.held_out)
-    assert names(training_bench(opened(folder), "red").surrogates) == {"colors"}
+    assert names(training_bench(opened(folder), ["red"]).surrogates) == {"colors"}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_recognizers_of_other_things_take_no_part(folder: Path):
 def test_what_cannot_be_trained_on_is_refused(surrogates: list[str], label: str, message: str, folder: Path):
     color_recognizer(folder / "models", "colors")
     with pytest.raises(BadUsage) as caught:
-        training_bench(opened(folder, {"train.surrogates": surrogates}), label)
+        training_bench(opened(folder, {"train.surrogates": surrogates}), [label])
     assert message in caught.value.message
 
 
@@ -94,9 +96,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory):
         seen.append(share)
 
     asked = iter([None, None, None])
-    first = train_patch_of(lab, "stop", progress=progress, stop=lambda: next(asked, StopRequest("SIGTERM", 143)))
+    first = train_patch_of(
+        lab, Wish.of("stop"), progress=progress, stop=lambda: next(asked, StopRequest("SIGTERM", 143))
+    )
     left = (lab.patches / "stop.json").exists(), [path.name for path in (folder / ".work").iterdir()]
-    return lab, first, left, train_patch_of(lab, "stop", progress=progress), seen
+    return lab, first, left, train_patch_of(lab, Wish.of("stop"), progress=progress), seen
 
 
 def test_a_training_that_was_ended_leaves_a_checkpoint_and_no_patch(trained):
@@ -141,4 +145,4 @@ def test_there_has_to_be_a_picture_of_the_target(folder: Path):
     color_recognizer(folder / "models", "colors")
     lab = opened(folder, {"models.zoo": False})
     with pytest.raises(BadInput, match="red"):
-        train_patch_of(lab, "red", progress=lambda share, text: None)
+        train_patch_of(lab, Wish.of("red"), progress=lambda share, text: None)

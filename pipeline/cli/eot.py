@@ -45,7 +45,7 @@ def show(
     from calibration.files import read_document
     from patches.spec import TransformSpec
     from pipeline.eot_show import draw_samples, what_to_show, write_contact_sheet
-    from pipeline.training import lab_spec
+    from pipeline.training_order import lab_spec
 
     opened = enter_lab(lab, {"lab.seed": seed}, required=False)
     seed = opened.config.lab.seed
