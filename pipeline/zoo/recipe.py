@@ -33,7 +33,7 @@ Progress = Callable[[str, float, str], None]
 
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
-CODE = ("networks.py", "object_networks.py", "augment.py", "muon.py", "fit.py", "half.py")
+CODE = ("networks.py", "object_networks.py", "augment.py", "muon.py", "fit.py", "packing.py")
 """Files of ``patches`` that determine the weights."""
 
 
@@ -185,7 +185,7 @@ def finished_result(task: Task, recipe: str) -> ZooResult | None:
 def trained_onnx(task: Task, progress: Progress) -> bytes:
     """Train (or go on training) and export."""
     from patches import fit
-    from patches.half import with_half_weights
+    from patches.packing import with_packed_weights
 
     name, architecture = task.member.name, task.architecture
     progress(name, 0.0, "reading photographs")
@@ -211,7 +211,7 @@ def trained_onnx(task: Task, progress: Progress) -> bytes:
     )
     progress(name, 1.0, "exporting")
     model = fit.export_onnx(network, architecture.size_px)
-    return with_half_weights(model) if task.subject.half_weights else model
+    return with_packed_weights(model) if task.subject.packed else model
 
 
 def stored_images(task: Task, photos: Sequence[Photo]) -> np.ndarray:

@@ -32,7 +32,7 @@ class Subject:
     """What one zoo recognizes.
 
     ``folder`` has its manifest and its models. Photographs are kept ``stored_px`` a side for training. ``data`` says
-    what they are. ``half_weights``: the models are stored with weights of 16 bits. ``required_accuracy``: share of the
+    what they are. ``packed``: the models are stored with weights in bytes. ``required_accuracy``: share of the
     held-out photographs that each recognizer must get right, unless it is hardened against attacks.
     """
 
@@ -43,7 +43,7 @@ class Subject:
     split: Callable[[Sequence[Photo]], Split]
     stored_px: int
     batch: int
-    half_weights: bool
+    packed: bool
     required_accuracy: float
     data: str
     card: Card
@@ -67,7 +67,7 @@ SIGNS = Subject(
     # A little larger than the networks see them, so that zooming in finds detail.
     stored_px=64,
     batch=64,
-    half_weights=False,
+    packed=False,
     required_accuracy=0.97,
     data=(
         "photographs of German traffic signs from the training set of the German Traffic Sign Recognition Benchmark "
@@ -96,7 +96,7 @@ OBJECTS = Subject(
     split=split_by_number,
     stored_px=32,
     batch=256,
-    half_weights=True,
+    packed=True,
     required_accuracy=0.88,
     data=(
         "photographs of objects, 32 px a side, from the training set of CIFAR-10 "
