@@ -1,4 +1,4 @@
-"""Several trainings at once, each in a process of its own with one thread, and all of them ended by one signal.
+"""Several tasks at once, each in a process of its own, and all of them ended by one signal.
 
 A pipe to each process carries how far it is and what came out, and the other way that it is to stop. A process whose
 pipe breaks has nobody to work for and stops, too.
@@ -172,8 +172,6 @@ def _work(task: Task[Any], pipe: Connection) -> None:
     """Do a task; signals are for the process that started this one, which passes them on."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    from patches.train import threads_of_torch
-
     requests: list[StopRequest] = []
 
     def progress(share: float, text: str) -> None:
@@ -185,8 +183,7 @@ def _work(task: Task[Any], pipe: Connection) -> None:
             requests.append(_request(pipe))
         return requests[0] if requests else None
 
-    with threads_of_torch(1):
-        outcome = _attempt(task, progress, stop)
+    outcome = _attempt(task, progress, stop)
     with suppress(OSError):
         pipe.send(outcome)
 

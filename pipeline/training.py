@@ -80,11 +80,17 @@ def train_patches(
 
     device_named(lab.config.train.device)
     benches = [training_bench(lab, wish.labels) for wish in wishes]
-    tasks = [
-        Task(wish.name, partial(train_patch_of, lab, wish, bench=bench))
-        for wish, bench in zip(wishes, benches, strict=True)
-    ]
+    runs = [partial(train_patch_of, lab, wish, bench=bench) for wish, bench in zip(wishes, benches, strict=True)]
+    tasks = [Task(wish.name, partial(_in_one_thread, run)) for wish, run in zip(wishes, runs, strict=True)]
     return run_all(tasks, jobs=jobs, progress=progress, stop=stop)
+
+
+def _in_one_thread(run: Callable[..., TrainedPatch], *, progress: Progress, stop: StopFlag) -> TrainedPatch:
+    """Two threads under contention cost more than they bring; patches are trained side by side instead."""
+    from patches.train import threads_of_torch
+
+    with threads_of_torch(1):
+        return run(progress=progress, stop=stop)
 
 
 def train_patch_of(
