@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from calibration.errors import BadInput
 from patches.ascent import device_of
 from patches.attacks import attack_images
-from patches.surrogates import Surrogate
+from patches.device import device_named
+from patches.surrogates import Surrogate, SurrogateSource, load_surrogates
 
 Pixels = NDArray[np.uint8]
 Light = NDArray[np.float32]
@@ -58,9 +59,14 @@ def attack_answers(
     return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
-def one_thread() -> None:
-    """Let torch use a single thread in this process: several processes share the cores."""
+def load_on(device: str, sources: Sequence[SurrogateSource]) -> list[Surrogate]:
+    """The recognizers, ready on a device. torch gets a single thread: several processes share the cores.
+
+    Errors are those of :func:`patches.surrogates.load_surrogates` and :func:`patches.device.device_named`.
+    """
     torch.set_num_threads(1)
+    place = device_named(device)
+    return [each.on(place) for each in load_surrogates(sources)]
 
 
 def _parts(count: int) -> Iterator[slice]:

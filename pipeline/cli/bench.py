@@ -88,6 +88,10 @@ def patches(
     ] = None,
     out: Annotated[Path, typer.Option(help="Gets the tables and the figure.", metavar="DIR")] = Path("patch-bench"),
     jobs: Annotated[int, typer.Option(help="Processes that work side by side.", min=1, max=256)] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    half: Annotated[
+        bool, typer.Option("--bfloat16", help="Surrogates train in bfloat16; judging is always exact.")
+    ] = False,
     seed: SeedOption = None,
     dry_run: DryRunOption = False,
 ) -> Result:
@@ -110,6 +114,8 @@ def patches(
         ablation=ablation,
         work=work or out / "work",
         seed=seed or 0,
+        device=device,
+        precision="bfloat16" if half else "float32",
     )
     plan = ask_for(asked, data_folder=os.environ.get("DPCAM_DATA"), where=Path.cwd())
     if dry_run:

@@ -9,7 +9,7 @@ from calibration.errors import BadUsage
 from pipeline.patch_bench.datasets import DATASETS, data_places, open_dataset
 from pipeline.patch_bench.effort import FULL, QUICK, STANDARD, Effort
 from pipeline.patch_bench.files import as_data, gains_by_method, short_noises, side, write_tables
-from pipeline.patch_bench.plan import CONTROLS, BenchPlan, check_controls, make_plan
+from pipeline.patch_bench.plan import BenchPlan, Precision, check_controls, make_plan
 from pipeline.patch_bench.run import Progress, outlook, run_bench
 from pipeline.patch_bench.tables import Tables, make_tables
 from pipeline.patch_bench.variants import chosen_variants
@@ -37,12 +37,14 @@ class Asked:
     ablation: bool
     work: Path
     seed: int
+    device: str
+    precision: Precision
 
 
 def ask_for(asked: Asked, *, data_folder: str | None, where: Path) -> BenchPlan:
     """The plan for what was typed; what is wrong with the words is said before anything is looked for."""
     effort = effort_of(asked)
-    controls = () if asked.controls == (NONE,) else asked.controls or CONTROLS
+    controls = () if asked.controls == (NONE,) else asked.controls or effort.controls
     check_controls(controls)
     variants = chosen_variants(asked.methods, with_ablation=asked.ablation)
     models = models_folder(asked)
@@ -56,6 +58,8 @@ def ask_for(asked: Asked, *, data_folder: str | None, where: Path) -> BenchPlan:
         area=asked.area,
         seed=asked.seed,
         work=asked.work,
+        device=asked.device,
+        precision=asked.precision,
     )
 
 

@@ -9,6 +9,8 @@ from patches.patch import PatchGeometry
 from patches.spec import TransformSpec
 from pipeline.noises import CORRUPTIONS
 
+CONTROLS = ("blank", "flat", "noise", "label", "wrong-class", "alone")
+
 REGION_LEVELS = 4
 """Budget of the attacks that are confined to a region."""
 
@@ -22,6 +24,7 @@ class Effort:
       pictures of each other class, for methods that look at them.
     * ``pictures``: test pictures of each class for clean and corrupted answers, of which ``attacked`` are attacked.
     * ``spoofed``: test pictures of each other class that wear the patch.
+    * ``controls``: the arms beside bare and the methods, unless others are asked for.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Effort:
     corruptions: tuple[str, ...]
     severities: tuple[int, ...]
     attacks: tuple[str, ...]
+    controls: tuple[str, ...] = CONTROLS
 
 
 def _full_attacks() -> tuple[str, ...]:
@@ -91,7 +95,7 @@ QUICK = Effort(
     name="quick",
     classes=2,
     seeds=1,
-    steps=8,
+    steps=5,
     batch=8,
     views=8,
     training=8,
@@ -103,6 +107,7 @@ QUICK = Effort(
     corruptions=("gaussian-noise", "motion-blur", "fog", "jpeg-compression"),
     severities=(5,),
     attacks=("pgd10-4",),
+    controls=("blank", "wrong-class", "alone"),
 )
 
 DISTANCE_MM = 1000.0

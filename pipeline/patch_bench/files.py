@@ -67,6 +67,8 @@ def settings(plan: BenchPlan) -> dict[str, Any]:
         "methods": [{"name": each.name, "terms": asdict(each.terms())} for each in plan.variants],
         "controls": list(plan.controls),
         "seed": plan.seed,
+        "device": plan.device,
+        "precision": plan.precision,
         "geometry": plan.geometry.model_dump(mode="json"),
         "area": round(plan.geometry.share, 6),
         "side_px": plan.side_px,

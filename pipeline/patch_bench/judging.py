@@ -23,11 +23,14 @@ SPOOF = "spoof"
 
 
 def judge_arm(plan: BenchPlan, unit: JudgeUnit, recognizers: Sequence[Surrogate]) -> JudgedArm:
-    """All noises of the effort on the test pictures of the unit's class; its patch on those of other classes."""
+    """All noises of the effort on the test pictures of the unit's class; its patch on those of other classes.
+
+    A patch alone is not attacked: there is no answer to defend.
+    """
     shown = _own_pictures(plan, unit)
     worn = Pictures(wearing(shown.pixels, unit.texture, plan.geometry), shown.clusters)
     own = [_plain_panel(plan, unit, worn, recognizers)]
-    if plan.effort.attacks:
+    if plan.effort.attacks and not unit.alone:
         own.append(_attacked_panel(plan, unit, worn.few(plan.effort.attacked), recognizers))
     return JudgedArm(own=own, strange=[_strange_panel(plan, unit, worn, recognizers)])
 

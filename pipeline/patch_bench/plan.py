@@ -6,15 +6,16 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from calibration.errors import BadInput, BadUsage
 from patches.patch import PatchGeometry
 from pipeline.patch_bench.datasets import Dataset, chosen_classes, frame_of
-from pipeline.patch_bench.effort import Effort
+from pipeline.patch_bench.effort import CONTROLS, Effort
 from pipeline.patch_bench.variants import Variant
 from pipeline.recognizers import Recognizer
 
-CONTROLS = ("blank", "flat", "noise", "label", "wrong-class", "alone")
+Precision = Literal["float32", "bfloat16"]
 BARE = "bare"
 SEEDED_CONTROLS = frozenset({"noise", "wrong-class", "alone"})
 """Controls that are another thing for each seed."""
@@ -24,6 +25,7 @@ SEEDED_CONTROLS = frozenset({"noise", "wrong-class", "alone"})
 class BenchPlan:
     """All that determines the tables, but for ``work``, the folder that keeps finished pieces.
 
+    ``device`` is where networks are computed, ``precision`` that of the surrogates in training; judging is exact.
     The first of ``variants`` is the one that the others are held against, and that ``wrong-class`` and ``alone`` show.
     """
 
@@ -37,6 +39,8 @@ class BenchPlan:
     side_px: int
     seed: int
     work: Path
+    device: str = "cpu"
+    precision: Precision = "float32"
 
     @property
     def surrogates(self) -> tuple[Recognizer, ...]:
@@ -73,6 +77,8 @@ def make_plan(
     area: float | None,
     seed: int,
     work: Path,
+    device: str = "cpu",
+    precision: Precision = "float32",
 ) -> BenchPlan:
     """Check what is asked for. :class:`BadUsage` or :class:`BadInput` when it makes no sense or cannot be had."""
     check_controls(controls)
@@ -81,7 +87,18 @@ def make_plan(
     side_px = max(max(each.contract.height, each.contract.width) for each in usable)
     geometry = frame_of(dataset, area, side_px)
     return BenchPlan(
-        dataset, classes, usable, variants, tuple(dict.fromkeys(controls)), effort, geometry, side_px, seed, work
+        dataset=dataset,
+        classes=classes,
+        recognizers=usable,
+        variants=variants,
+        controls=tuple(dict.fromkeys(controls)),
+        effort=effort,
+        geometry=geometry,
+        side_px=side_px,
+        seed=seed,
+        work=work,
+        device=device,
+        precision=precision,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -13,41 +13,48 @@ from typing import Any
 from calibration.files import sha256_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
-TRAINING_CODE = (
-    *("patches/order.py", "patches/train.py", "patches/draws.py", "patches/eot.py", "patches/resample.py"),
-    *("patches/surrogates.py", "patches/objective.py", "patches/guards.py", "patches/methods/base.py"),
-)
-METHOD_CODE = {"defensive": ("patches/disturb.py", "patches/correlation.py")}
-JUDGING_CODE = (
-    *("patches/trial.py", "patches/attacks.py", "patches/ascent.py", "patches/surrogates.py", "patches/resample.py"),
-    *("pipeline/noises", "pipeline/patch_bench/judging.py", "pipeline/patch_bench/frames.py"),
-)
+FOLLOWED = ("patches.", "pipeline.noises.", "calibration.contract")
+"""Imports that lead to code that counts."""
+
+JUDGES = ("patches.trial", "pipeline.noises.corrupt", "pipeline.patch_bench.judging", "pipeline.patch_bench.frames")
 PACKAGES = ("torch", "numpy", "onnx2fx", "foolbox", "opencv-python", "scipy", "dpcam")
 
 
 def training_code(method: str) -> str:
-    """Digest of all that trains by this method."""
-    return code_digest((*TRAINING_CODE, f"patches/methods/{method}.py", *METHOD_CODE.get(method, ())))
+    """Digest of all that trains by this method; other methods do not count."""
+    return code_digest(("patches.train", f"patches.methods.{method}"))
 
 
 def judging_code() -> str:
     """Digest of all that judges a patch."""
-    return code_digest(JUDGING_CODE)
+    return code_digest(JUDGES)
 
 
 @cache
-def code_digest(names: tuple[str, ...]) -> str:
-    """Digest of what these files, or all files of a folder, do: comments and docstrings do not count."""
-    paths = [path for name in names for path in _files(ROOT / name)]
-    return sha256_bytes("\n".join(_meaning(path.read_text(encoding="utf-8")) for path in paths).encode())
+def code_digest(starts: tuple[str, ...]) -> str:
+    """Digest of what these modules do, and those that they import: comments and docstrings do not count."""
+    found: dict[str, str] = {}
+    waiting = list(starts)
+    while waiting:
+        name = waiting.pop()
+        path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+        if name not in found and path.is_file():
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            waiting += [each for each in imported(tree) if each.startswith(FOLLOWED)]
+            found[name] = meaning(tree)
+    return sha256_bytes("\n".join(f"{name} {found[name]}" for name in sorted(found)).encode())
 
 
-def _files(path: Path) -> Iterable[Path]:
-    return sorted(path.glob("*.py")) if path.is_dir() else [path]
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Modules that are imported by their full name, wherever in the file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{each.name}" for each in node.names)
 
 
-def _meaning(source: str) -> str:
-    tree = ast.parse(source)
+def meaning(tree: ast.AST) -> str:
+    """The code without texts that are not used."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):

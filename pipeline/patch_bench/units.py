@@ -134,6 +134,7 @@ def train_key(plan: BenchPlan, unit: TrainUnit) -> str:
             "seed": unit.seed,
             "spec": pictures_spec(plan.geometry, plan.side_px).sha256,
             "surrogates": [each.contract.sha256 for each in plan.surrogates],
+            "precision": plan.precision,
             "code": training_code(unit.variant.method),
         }
     )
@@ -164,6 +165,7 @@ def _common(plan: BenchPlan) -> dict[str, Any]:
         "dataset": plan.dataset.digest,
         "geometry": plan.geometry.model_dump(mode="json"),
         "side_px": plan.side_px,
+        "device": plan.device,
     }
 
 

@@ -59,22 +59,20 @@ def method_names() -> tuple[str, ...]:
     return tuple(METHODS)
 
 
-def ablation(method: str = ABLATED) -> tuple[Variant, ...]:
-    """The method with each of its terms switched, one at a time."""
-    own = terms_of(method)
+def ablation() -> tuple[Variant, ...]:
+    """The project's own method with each of its terms switched, one at a time."""
+    own = terms_of(ABLATED)
     switchable = [each.name for each in fields(own) if getattr(own, each.name) or each.name in SWITCHED_ON]
-    return tuple(Variant(_name(method, term, on=bool(getattr(own, term))), method, term) for term in switchable)
+    return tuple(Variant(_name(term, on=bool(getattr(own, term))), ABLATED, term) for term in switchable)
 
 
-def _name(method: str, term: str, *, on: bool) -> str:
-    return f"{method}{'-no-' if on else '+'}{term.replace('_', '-')}"
+def _name(term: str, *, on: bool) -> str:
+    return f"{ABLATED}{'-no-' if on else '+'}{term.replace('_', '-')}"
 
 
 def chosen_variants(names: Sequence[str], *, with_ablation: bool) -> tuple[Variant, ...]:
     """The variants of these names (none: all methods), once each; :class:`BadUsage` for a name that there is not."""
-    known = {name: Variant(name, name) for name in method_names()}
-    for method in tuple(known):
-        known |= {each.name: each for each in ablation(method)}
+    known = {name: Variant(name, name) for name in method_names()} | {each.name: each for each in ablation()}
     wanted = [*(names or method_names()), *([each.name for each in ablation()] if with_ablation else [])]
     unknown = [name for name in wanted if name not in known]
     if unknown:

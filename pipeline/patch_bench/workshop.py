@@ -48,14 +48,12 @@ class Bench:
     @property
     def recognizers(self) -> list[Surrogate]:
         """All of them, by name."""
-        from patches.surrogates import SurrogateSource, load_surrogates
-        from patches.trial import one_thread
+        from patches.surrogates import SurrogateSource
+        from patches.trial import load_on
 
         if self._loaded is None:
-            one_thread()
-            self._loaded = load_surrogates(
-                [SurrogateSource(each.contract, each.onnx) for each in self.plan.recognizers]
-            )
+            sources = [SurrogateSource(each.contract, each.onnx) for each in self.plan.recognizers]
+            self._loaded = load_on(self.plan.device, sources)
         return self._loaded
 
     def do(self, unit: Unit) -> TrainedPatch | JudgedArm:
@@ -109,6 +107,8 @@ def train_order(plan: BenchPlan, unit: TrainUnit) -> TrainOrder:
         batch=effort.batch,
         interval=interval(effort.steps),
         validation=effort.views,
+        device=plan.device,
+        precision=plan.precision,
     )
 
 
