@@ -30,7 +30,17 @@ width_mm = {width}          # at 2.2 m seen as a sign of 600 mm is at 44 m
 [camera]
 uri = "sim:"          # or 0, /dev/v4l/by-id/..., rtsp://..., http://..., a video file, a folder of pictures
 
+# [patch]               # the frame around the target: a square ring of these sizes, unless named (docs/howto-frames.md)
+# shape = "outline"     # square, outline (along the target's own), strips, or mask
+# thickness_mm = 4.5
+# gap_mm = 0.5
+
 [train]
+# method = "defensive"  # or ensemble, mean, unadversarial, released
+# surrogates = ["vgg"]  # recognizers by name, torch modules as package.module:name@contract.json; all, unless named
+# others = "others"     # LABEL.png of classes that a patch must not be taken for; dpcam's own signs, unless named
+# spec = "spec.json"    # ranges of the transforms, from `dpcam eot fit`; from the plan, unless named
+# device = "cuda"       # and precision = "bfloat16"; the CPU in float32, unless named
 # wrong_class = "..."   # its patch becomes the control arm wrong-class; one that dpcam ships, unless named
 
 [plan]

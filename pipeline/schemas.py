@@ -13,6 +13,7 @@ from calibration.files import Document, write_json
 from calibration.sheet import Sheet
 from capture.plan import Plan
 from capture.session import Seal, SessionHeader
+from patches.modules import ModuleContract
 from patches.patch import PatchDocument
 from patches.spec import TransformSpec
 from pipeline.zoo.manifest import Manifest
@@ -22,6 +23,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     CameraModel,
     Contract,
     Manifest,
+    ModuleContract,
     PatchDocument,
     Plan,
     Seal,

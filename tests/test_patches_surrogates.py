@@ -161,7 +161,7 @@ def test_true_shares_count_right_answers():
 
     contract = Contract(name="a", file="a", sha256="", input_name="x", height=2, width=2, labels=["white", "black"])
     images = torch.tensor([1.0, 1.0, 1.0, 0.0])[:, None, None, None].expand(-1, 3, 2, 2)
-    assert true_shares([Surrogate(contract, First(), 0.0)], images, "white") == [0.75]
+    assert true_shares([Surrogate(contract, First(), 0.0)], images, [torch.zeros(4).long()]) == [0.75]
 
 
 def test_the_zoo_converts_with_parity():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def test_what_cannot_be_trained_on_is_refused(surrogates: list[str], label: str,
     with pytest.raises(BadUsage) as caught:
         training_bench(opened(folder, {"train.surrogates": surrogates}), [label])
     assert message in caught.value.message
+
+
+# What lab.toml suggests
+
+
+def test_what_lab_toml_has_commented_out_are_settings(folder: Path):
+    text = (folder / "lab.toml").read_text()
+    shown = re.sub(r"^# (\[patch\]|\w+ = )", r"\1", text, flags=re.MULTILINE)
+    assert shown.count("\n# ") < text.count("\n# ") - 8
+    (folder / "lab.toml").write_text(shown)
+    train = opened(folder).config.train
+    assert (train.method, train.surrogates, train.device) == ("defensive", ["vgg"], "cuda")
+    assert opened(folder).config.patch.shape == "outline"
 
 
 # What comes out
