@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,8 +108,7 @@ def _artwork_layer(artwork: NDArray[np.uint8], size: int, dtype: torch.dtype) ->
 def render(texture: Tensor | None, scene: Scene, draws: Draws) -> Tensor:
     """``texture`` ``(3, n, n)`` in [0, 1], None for no patch at all → crops ``(B, 3, crop_px, crop_px)`` in [0, 1]."""
     grid_mm, scale = look(scene, draws.views)
-    light = compose(texture, scene, draws, grid_mm)
-    light = illuminate(light, draws.lights)
+    light = compose(texture, scene, draws, grid_mm, draws.lights)
     return expose(light, scene, draws.sensors, scale)
 
 
@@ -137,9 +137,13 @@ def homographies(views: Views) -> Tensor:
 
 def boxes(views: Views, outer_mm: float) -> tuple[Tensor, Tensor]:
     """The detector's box in sensor pixels: top-left corner and size, ``(B, 2)`` each."""
+    return _boxes(homographies(views), views, outer_mm)
+
+
+def _boxes(homography: Tensor, views: Views, outer_mm: float) -> tuple[Tensor, Tensor]:
     half = outer_mm / 2
     corners = torch.tensor([[-half, -half, 1], [half, -half, 1], [half, half, 1], [-half, half, 1]])
-    seen = homographies(views) @ corners.to(views.zoom).T
+    seen = homography @ corners.to(views.zoom).T
     seen = seen[:, :2] / seen[:, 2:]
     low, high = seen.amin(dim=2), seen.amax(dim=2)
     size = (high - low) * views.zoom[:, None]
@@ -148,42 +152,57 @@ def boxes(views: Views, outer_mm: float) -> tuple[Tensor, Tensor]:
 
 def look(scene: Scene, views: Views) -> tuple[Tensor, Tensor]:
     """The point of the patch's plane ``(B, N, N, 2)``, mm, at each fine pixel; the crop's sensor pixels ``(B, 2)``."""
-    corner, size = boxes(views, scene.geometry.outer_mm)
+    homography = homographies(views)
+    corner, size = _boxes(homography, views, scene.geometry.outer_mm)
     count, inside = scene.fine_px, scene.fine_px - 2 * scene.margin_px
     share = (torch.arange(count, dtype=size.dtype, device=size.device) + 0.5 - scene.margin_px) / inside
-    x = (corner[:, :1] + size[:, :1] * share)[:, None, :].expand(-1, count, -1)
-    y = (corner[:, 1:] + size[:, 1:] * share)[:, :, None].expand(-1, -1, count)
-    pixels = torch.stack([x, y, torch.ones_like(x)], dim=1).flatten(2)
-    plane = torch.linalg.inv(homographies(views)) @ pixels
-    points = (plane[:, :2] / plane[:, 2:]).reshape(-1, 2, count, count)
+    x, y = (corner[:, None] + size[:, None] * share[:, None]).unbind(dim=2)
+    inverse = torch.linalg.inv(homography)[..., None]
+    # What depends on the column, and what on the row: their sums are all points.
+    columns, rows = inverse[:, :, 0] * x[:, None], inverse[:, :, 1] * y[:, None] + inverse[:, :, 2]
+    plane = columns[:, :, None, :] + rows[:, :, :, None]
+    points = plane[:, :2] / plane[:, 2:]
     return points.permute(0, 2, 3, 1), size
 
 
-def compose(texture: Tensor | None, scene: Scene, draws: Draws, grid_mm: Tensor) -> Tensor:
-    """Linear light ``(B, 3, N, N)`` of patch over target over ground, all looked up at ``grid_mm``.
+def compose(
+    texture: Tensor | None, scene: Scene, draws: Draws, grid_mm: Tensor, lights: Lights | None = None
+) -> Tensor:
+    """Linear light ``(B, 3, N, N)`` of patch over target over ground, all looked up at ``grid_mm``, under ``lights``.
 
     Beyond a patch that is not square the surroundings begin at its own edge.
     """
-    areas = None if texture is None else scene.areas
-    ring, outside = _square_areas(scene, grid_mm) if areas is None else _mapped_areas(areas, scene, grid_mm)
-    light = _behind(draws.grounds, outside)
-    target = _target(scene, draws, grid_mm)
-    light = target[:, :3] + (1 - target[:, 3:]) * light
+    # Light adds up, so it may fall on the patch's share of each pixel and on the rest apart; only the patch is trained.
+    with torch.no_grad():
+        ring, light = _layers(texture is not None, scene, draws, grid_mm)
+        if lights is not None:
+            ring, light = illuminate(ring, light, lights)
     if texture is None:
         return light
     printed = printed_light(texture, draws.prints)
     patch = functional.grid_sample(
         printed, grid_mm * (2 / scene.geometry.outer_mm), padding_mode="border", align_corners=False
     )
-    return light + ring * (patch - light)
+    return torch.addcmul(light, ring, patch)
+
+
+def _layers(framed: bool, scene: Scene, draws: Draws, grid_mm: Tensor) -> tuple[Tensor, Tensor]:
+    """The patch's share of each fine pixel ``(B, 1, N, N)``, and the light of all else ``(B, 3, N, N)``."""
+    areas = scene.areas if framed else None
+    ring, outside = _square_areas(scene, grid_mm) if areas is None else _mapped_areas(areas, scene, grid_mm)
+    light = _behind(draws.grounds, outside)
+    target, presence = _target(scene, draws, grid_mm), _column(draws.presence)
+    light.mul_(1 - presence * target[:, 3:]).addcmul_(target[:, :3], presence)
+    return (ring, light.mul_(1 - ring)) if framed else (ring, light)
 
 
 def _square_areas(scene: Scene, grid_mm: Tensor) -> tuple[Tensor, Tensor]:
     """``(B, 1, N, N)`` each: the share of each fine pixel in a square frame, and beyond it."""
-    radius = grid_mm.abs().amax(dim=3)[:, None]
+    x, y = grid_mm.abs().unbind(dim=3)
     pixel_mm = scene.geometry.outer_mm / (OVERSAMPLING * scene.crop_px)
-    outside = ((radius - scene.geometry.outer_mm / 2) / pixel_mm + 0.5).clamp(0, 1)
-    ring = ((radius - scene.geometry.inner_mm / 2) / pixel_mm + 0.5).clamp(0, 1) * (1 - outside)
+    radius = torch.maximum(x, y)[:, None].mul_(1 / pixel_mm)
+    outside = (radius + (0.5 - scene.geometry.outer_mm / 2 / pixel_mm)).clamp_(0, 1)
+    ring = (radius + (0.5 - scene.geometry.inner_mm / 2 / pixel_mm)).clamp_(0, 1).mul_(1 - outside)
     return ring, outside
 
 
@@ -197,48 +216,80 @@ def _mapped_areas(areas: Tensor, scene: Scene, grid_mm: Tensor) -> tuple[Tensor,
 
 
 def _behind(grounds: Tensor, outside: Tensor) -> Tensor:
-    size = outside.shape[-1]
-    both = functional.interpolate(grounds, size=(size, size), mode="bilinear", align_corners=False)
-    return both[:, :3] + outside * (both[:, 3:] - both[:, :3])
+    size, cells = outside.shape[-1], grounds.shape[-1]
+    positions = (torch.arange(size, dtype=grounds.dtype, device=grounds.device) + 0.5) * (cells / size)
+    rows = linear_rows(positions, cells)
+    both = apply_rows(rows, rows, grounds)
+    return torch.lerp(both[:, :3], both[:, 3:], outside)
 
 
 def _target(scene: Scene, draws: Draws, grid_mm: Tensor) -> Tensor:
     """The target ``(B, 4, N, N)``, off its place by the placement error."""
     angle = torch.deg2rad(draws.prints.place_deg)
-    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).reshape(-1, 1, 2, 2)
-    placed = (grid_mm - draws.prints.place_mm[:, None, None]) @ turn
     chosen = (draws.artwork * len(scene.artworks)).long()
-    scale = (2 / scene.sides_mm)[chosen][:, None, None, None]
-    layers = scene.artworks[chosen] * _column(draws.presence)
-    return functional.grid_sample(layers, placed * scale, padding_mode="zeros", align_corners=False)
+    scale = (2 / scene.sides_mm)[chosen][:, None, None]
+    turn = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()], dim=-1).reshape(-1, 2, 2) * scale
+    points = grid_mm.permute(0, 3, 1, 2)
+    placed = torch.baddbmm(-(turn @ draws.prints.place_mm[:, :, None]), turn, points.flatten(2)).view_as(points)
+    return functional.grid_sample(
+        scene.artworks[chosen], placed.permute(0, 2, 3, 1), padding_mode="zeros", align_corners=False
+    )
 
 
 def printed_light(texture: Tensor, prints: Prints) -> Tensor:
     """Linear light ``(B, 3, n, n)`` of ``(3, n, n)`` on paper: quadratic tone curve, less saturation, black, white."""
-    tone = _column(prints.dot_gain)
-    ink = texture[None] + prints.ink
-    ink = ink - tone * ink * (1 - ink)
-    gray = ink.mean(dim=1, keepdim=True)
-    ink = gray + _column(prints.saturation) * (ink - gray)
-    black, white = _column(prints.black), _column(prints.white)
-    return (black + (white - black) * ink).clamp(0, 1).square()
+    own, span = prints.saturation[:, None, None], (prints.white - prints.black)[:, None, None]
+    even = torch.full((3, 3), 1 / 3, dtype=texture.dtype, device=texture.device)
+    mixing = span * (even + own * (torch.eye(3).to(even) - even))
+    gain, black = _column(prints.dot_gain), prints.black[:, None, None]
+    printed: Tensor = _Print.apply(texture, prints.ink, gain, mixing, black)  # type: ignore[no-untyped-call]
+    return printed
+
+
+class _Print(torch.autograd.Function):
+    """Printing with its derivative written down: a third of the passes over memory that autograd needs.
+
+    The noisy ink ``a`` has the tone ``t = a - gain a (1 - a)``, the encoded value ``v = clamp(black + mixing t)`` and
+    the light ``v v``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, texture: Tensor, noise: Tensor, gain: Tensor, mixing: Tensor, black: Tensor) -> Tensor:
+        ink = texture[None] + noise
+        tone = (ink * gain).add_(1 - gain).mul_(ink)
+        value = torch.baddbmm(black, mixing, tone.flatten(2)).clamp_(0, 1).view_as(ink)
+        ctx.save_for_backward(ink, gain, mixing, value)
+        return value.square()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        ink, gain, mixing, value = ctx.saved_tensors
+        # Nothing passes where the value was clamped, as through a hard tanh.
+        through = torch.ops.aten.hardtanh_backward(slope * value, value, 0, 1)
+        found = (mixing.transpose(1, 2) @ through.flatten(2)).view_as(ink)
+        return found.mul_((ink * (4 * gain)).add_(2 - 2 * gain)).sum(dim=0), None, None, None, None
 
 
 def _column(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
 
-def illuminate(light: Tensor, lights: Lights) -> Tensor:
-    """Gain, color temperature, gradient, shadow, haze on ``(B, 3, N, N)``."""
+def illuminate(ring: Tensor, light: Tensor, lights: Lights) -> tuple[Tensor, Tensor]:
+    """Gain, color temperature, gradient and shadow on the patch's share and on the rest of the light; haze on this.
+
+    ``(B, 1, N, N)`` and ``(B, 3, N, N)`` → ``(B, 3, N, N)`` both.
+    """
     axis = torch.linspace(-1, 1, light.shape[-1], dtype=light.dtype, device=light.device)
     x, y = axis[None, None, None, :], axis[None, None, :, None]
-    slope = 1 + _column(lights.gradient[:, 0]) * x + _column(lights.gradient[:, 1]) * y
-    across = _column(lights.shadow_angle.cos()) * x + _column(lights.shadow_angle.sin()) * y
-    dark = torch.sigmoid((across - _column(lights.shadow_offset)) / SHADOW_SOFTNESS)
-    field = slope.clamp(min=0) * (1 - _column(lights.shadow) * dark)
+    slope = (1 + _column(lights.gradient[:, 0]) * x) + _column(lights.gradient[:, 1]) * y
+    beyond = _column(lights.shadow_angle.cos()) * x - _column(lights.shadow_offset)
+    across = beyond + _column(lights.shadow_angle.sin()) * y
+    dark = across.mul_(1 / SHADOW_SOFTNESS).sigmoid_()
+    field = slope.clamp_(min=0).mul_(dark.mul_(-_column(lights.shadow)).add_(1))
     color = torch.stack([1 + lights.warmth, torch.ones_like(lights.warmth), 1 - lights.warmth], dim=1)
-    direct = (color * (lights.gain * (1 - lights.haze))[:, None])[:, :, None, None]
-    return light * field * direct + _column(lights.haze * lights.airlight * lights.gain)
+    direct = field * (color * (lights.gain * (1 - lights.haze))[:, None])[:, :, None, None]
+    haze = _column(lights.haze * lights.airlight * lights.gain)
+    return ring * direct, torch.addcmul(haze, light, direct)
 
 
 def expose(light: Tensor, scene: Scene, sensors: Sensors, crop_sensor_px: Tensor) -> Tensor:
@@ -247,17 +298,20 @@ def expose(light: Tensor, scene: Scene, sensors: Sensors, crop_sensor_px: Tensor
     phase = sensors.phase * (crop_sensor_px < scene.crop_px)
     share = seen / crop_sensor_px
     pixels = _integrate(light, scene, sensors, share, seen, phase)
-    averaged = share.prod(dim=1).sqrt()
-    variance = _column(sensors.shot) * pixels.detach().clamp(min=0) + _column(sensors.read.square())
-    pixels = (pixels + _column(averaged) * variance.sqrt() * sensors.noise).clamp(0, 1)
+    with torch.no_grad():
+        variance = torch.addcmul(_column(sensors.read.square()), _column(sensors.shot), pixels.clamp(min=0))
+        noise = variance.sqrt_().mul_(sensors.noise.transpose(1, 2)).mul_(_column(share.prod(dim=1).sqrt()))
     positions = (torch.arange(scene.crop_px, dtype=seen.dtype, device=seen.device) + 0.5) / scene.crop_px
     rows = linear_rows(positions * seen[:, :, None] + phase[:, :, None], scene.crop_px + 1)
     # The small term keeps the slope finite in black.
-    return apply_rows(rows[:, 1][:, None], rows[:, 0][:, None], (pixels + 1e-6).sqrt())
+    encoded = ((pixels + noise).clamp(0, 1) + 1e-6).sqrt()
+    tall = (rows[:, 1] @ encoded.flatten(2)).view(-1, scene.crop_px * 3, scene.crop_px + 1)
+    crops: Tensor = tall @ rows[:, 0].transpose(1, 2)
+    return crops.view(-1, scene.crop_px, 3, scene.crop_px).transpose(1, 2).contiguous()
 
 
 def _integrate(light: Tensor, scene: Scene, sensors: Sensors, share: Tensor, seen: Tensor, phase: Tensor) -> Tensor:
-    """Light on the sensor's grid ``(B, 3, S, S)``. Motion is the mean of a few shifted exposures.
+    """Light on the sensor's grid ``(B, S, 3, S)``, rows first. Motion is the mean of a few shifted exposures.
 
     ``share`` ``(B, 2)``: side of a real sensor pixel in pixels of this grid, 1 unless the sensor is finer.
     """
@@ -272,8 +326,9 @@ def _integrate(light: Tensor, scene: Scene, sensors: Sensors, share: Tensor, see
     sigma = (sensors.defocus_px[:, None].square() + between).sqrt() * share * fine
     sigma = sigma[:, :, None].expand(-1, -1, MOTION_TAPS)
     rows = pixel_rows(edges, scene.fine_px, sigma)
-    # All shifts at once: rows on top of each other, then the shifts' pictures side by side.
-    tall = rows[:, 1].flatten(1, 2)[:, None] @ light
-    wide = tall.reshape(*tall.shape[:2], MOTION_TAPS, size, -1).transpose(2, 3).flatten(3)
-    both: Tensor = wide @ rows[:, 0].transpose(2, 3).flatten(1, 2)[:, None]
-    return both / MOTION_TAPS
+    # All shifts at once: their columns side by side, then all that goes into a row on top of each other.
+    wide = light.flatten(1, 2) @ rows[:, 0].flatten(1, 2).transpose(1, 2)
+    apart = wide.view(-1, 3, scene.fine_px, MOTION_TAPS, size)
+    tall = apart.permute(0, 3, 2, 1, 4).flatten(1, 2).flatten(2)
+    both: Tensor = (rows[:, 1] / MOTION_TAPS).transpose(1, 2).flatten(2) @ tall
+    return both.view(-1, size, 3, size)

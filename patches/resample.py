@@ -23,17 +23,18 @@ def pixel_rows(edges: Tensor, n_in: int, sigma: Tensor) -> Tensor:
     """
     corners = torch.arange(n_in + 1, dtype=edges.dtype, device=edges.device)
     ramp = _blurred_ramp(edges[..., :, None] - corners, sigma[..., None, None].clamp(min=1e-3))
-    weights = (ramp.diff(dim=-2).diff(dim=-1)).neg().clamp(min=0)
-    return weights / weights.sum(dim=-1, keepdim=True).clamp(min=TINY)
+    bend = ramp.diff(dim=-2)
+    weights = (bend[..., :-1] - bend[..., 1:]).clamp_(min=0)
+    return weights.div_(weights.sum(dim=-1, keepdim=True).clamp_(min=TINY))
 
 
 def _blurred_ramp(x: Tensor, sigma: Tensor) -> Tensor:
     """``max(x, 0)`` convolved with a Gaussian: ``x cdf(x / sigma) + sigma pdf(x / sigma)``."""
     # Six sigma out nothing changes any more, and denormal numbers are slow.
-    z = (x / sigma).clamp(-6, 6)
-    cdf = torch.special.ndtr(z)
-    blurred: Tensor = x * cdf + sigma * torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
-    return blurred
+    z = (x / sigma).clamp_(-6, 6)
+    pdf = z.square().mul_(-0.5).exp_().mul_(sigma / math.sqrt(2 * math.pi))
+    cdf = z.mul_(math.sqrt(0.5)).erf_().add_(1).mul_(0.5)
+    return pdf.addcmul_(x, cdf)
 
 
 def area_rows(n_in: int, n_out: int, dtype: torch.dtype = torch.float32) -> Tensor:
