@@ -66,6 +66,7 @@ def settings(plan: BenchPlan) -> dict[str, Any]:
         "effort": asdict(plan.effort),
         "methods": [{"name": each.name, "terms": asdict(each.terms())} for each in plan.variants],
         "controls": list(plan.controls),
+        "constants": plan.table,
         "seed": plan.seed,
         "device": plan.device,
         "precision": plan.precision,

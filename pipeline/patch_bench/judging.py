@@ -53,7 +53,7 @@ def _plain_panel(plan: BenchPlan, unit: JudgeUnit, shown: Pictures, recognizers:
 
 def _corrupted(plan: BenchPlan, unit: JudgeUnit, pixels: Pixels, kind: str) -> Iterator[Pixels]:
     for severity in plan.effort.severities:
-        yield corrupt(pixels, kind, severity, seed=plan.noise_seed(unit.label))
+        yield corrupt(pixels, kind, severity, seed=plan.noise_seed(unit.label), table=plan.table)
 
 
 def _scores(noise: str, sets: Sequence[Pixels], label: str, recognizers: Sequence[Surrogate]) -> Iterator[Score]:

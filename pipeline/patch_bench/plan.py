@@ -10,6 +10,7 @@ from typing import Literal
 
 from calibration.errors import BadInput, BadUsage
 from patches.patch import PatchGeometry
+from pipeline.noises import Table
 from pipeline.patch_bench.datasets import Dataset, chosen_classes, frame_of
 from pipeline.patch_bench.effort import CONTROLS, Effort
 from pipeline.patch_bench.variants import Variant
@@ -51,6 +52,14 @@ class BenchPlan:
     def seeds(self) -> tuple[int, ...]:
         """The seeds of the trainings."""
         return tuple(self.seed + number for number in range(self.effort.seeds))
+
+    @property
+    def table(self) -> Table:
+        """The constants of corruptions: CIFAR-10's own ones on CIFAR-10, elsewhere those of ImageNet-C.
+
+        Signs of 48 px are hardly hurt by the constants that were made for 32 px.
+        """
+        return "cifar" if self.dataset.name == "cifar10" else "imagenet"
 
     def noise_seed(self, label: str) -> int:
         """The seed of corruptions and attacks: that of the class, the same for all arms, so that they are paired."""

@@ -154,6 +154,7 @@ def judge_key(plan: BenchPlan, unit: JudgeUnit) -> str:
             "alone": unit.alone,
             "texture": "" if unit.texture is None else sha256_bytes(unit.texture.tobytes()),
             "noise_seed": plan.noise_seed(unit.label),
+            "table": plan.table,
             "models": [[each.name, each.contract.sha256] for each in plan.recognizers],
             "code": judging_code(),
         }
