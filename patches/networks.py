@@ -275,7 +275,7 @@ def cct(n_labels: int) -> nn.Module:
 class Architecture:
     """One family: how to build it and how it is best trained.
 
-    ``bfloat16``: train in mixed precision; convolutions by depth are slower that way on a processor. ``muon``: train
+    ``bfloat16``: train in mixed precision. ``muon``: train
     the large matrices with :class:`patches.muon.Muon`.
     """
 

@@ -127,8 +127,8 @@ def cct(n_labels: int) -> nn.Module:
     return network
 
 
-def _architecture(name: str, build: Callable[[int], nn.Module], epochs: int, bfloat16: bool = True) -> Architecture:
-    return Architecture(name, name, build, 32, epochs, 4e-3, "objects", bfloat16, muon=True)
+def _architecture(name: str, build: Callable[[int], nn.Module], epochs: int) -> Architecture:
+    return Architecture(name, name, build, 32, epochs, 4e-3, "objects", bfloat16=True, muon=True)
 
 
 OBJECT_ARCHITECTURES: dict[str, Architecture] = {
@@ -136,9 +136,9 @@ OBJECT_ARCHITECTURES: dict[str, Architecture] = {
     for each in (
         _architecture("vgg", vgg, 18),
         _architecture("resnet", resnet, 16),
-        _architecture("mobilenetv2", mobilenetv2, 14, bfloat16=False),
+        _architecture("mobilenetv2", mobilenetv2, 14),
         _architecture("squeezenet", squeezenet, 14),
         _architecture("densenet", densenet, 14),
-        _architecture("cct", cct, 18),
+        _architecture("cct", cct, 24),
     )
 }
