@@ -32,6 +32,7 @@ check: $(VENV)/.ready
 bench: $(VENV)/.app
 	$(BIN)/dpcam bench sim
 	$(BIN)/dpcam bench localize
+	$(BIN)/dpcam bench train
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dpcam-demo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,22 @@ def localize(
             f"{found.speedup:.2f} x; median corner error {found.corner_error_px:.3f} px ({frames} frames)"
         ],
     )
+
+
+@command(group, "train")
+def train(
+    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: fewer turns.")] = False,
+    art: Annotated[
+        Path | None,
+        typer.Option(help="Gets the environment of the tool compared with; by dpcam's own by default.", metavar="DIR"),
+    ] = None,
+    seed: SeedOption = None,
+) -> Result:
+    """Time a training step beside its bare surrogates, and beside adversarial-robustness-toolbox on one network."""
+    from pipeline.train_speed import FULL, QUICK, bench_train, speed_result
+
+    effort = QUICK if quick else FULL
+    return speed_result(bench_train(art=art or Path(sys.prefix) / "dpcam-art", effort=effort, seed=seed or 0))
 
 
 @command(group, "patches")
