@@ -157,9 +157,9 @@ def _sticker(sign: Artwork, width_mm: float, order: FrameOrder, sizes: _Sizes) -
         )
     inside = _grown(_outline(sign, width_mm, order.polygon), sizes.gap_mm)
     if order.mask is None:
-        return _sticker_of(_grown(inside, sizes.thickness_mm).difference(inside), inside)
+        return sticker_of(_grown(inside, sizes.thickness_mm).difference(inside), inside)
     covered = _traced_mask(order.mask, sizes.outer_mm)
-    return _sticker_of(covered, inside.difference(covered))
+    return sticker_of(covered, inside.difference(covered))
 
 
 def _strips(half_width: float, half_height: float, thickness: float) -> Sticker:
@@ -234,7 +234,8 @@ def _traced(alpha: Mask) -> BaseGeometry:
     return shapely.union_all(runs).simplify(STAIR_PX if max(alpha.shape) >= LARGE_PX else 0)
 
 
-def _sticker_of(printed: BaseGeometry, window: BaseGeometry) -> Sticker:
+def sticker_of(printed: BaseGeometry, window: BaseGeometry) -> Sticker:
+    """Two areas in mm as a sticker: what is printed, and what is cut out of it."""
     if window.is_empty or not window.area:
         raise BadInput("the patch covers all of the target: nothing of it would be seen")
     return Sticker(printed=_region(printed), window=_region(window))

@@ -20,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from calibration.errors import BadInput, BadUsage, MissingFile
+from calibration.geometry import centered_box
+from calibration.region import region_of
 from patches.surrogates import SurrogateSource, load_surrogates
 from pipeline.cli.app import main
 from pipeline.declaring import add_model
@@ -29,6 +31,7 @@ from pipeline.patch_bench.datasets import (
     Pictures,
     chosen_classes,
     data_places,
+    frame_of,
     open_dataset,
     open_folder,
     open_objects,
@@ -38,8 +41,9 @@ from pipeline.patch_bench.datasets import (
 )
 from pipeline.patch_bench.effort import CONTROLS, FULL, QUICK, STANDARD
 from pipeline.patch_bench.files import as_csv, as_data, write_tables
-from pipeline.patch_bench.frames import coverage, paper_ring, square_ring, wearing
+from pipeline.patch_bench.frames import coverage, outline_ring, paper_ring, square_ring, wearing
 from pipeline.patch_bench.judging import judge_arm
+from pipeline.patch_bench.outlines import sign_outline
 from pipeline.patch_bench.plan import BARE, BenchPlan, make_plan
 from pipeline.patch_bench.provenance import code_digest, judging_code, training_code
 from pipeline.patch_bench.run import outlook, run_bench
@@ -418,6 +422,27 @@ def test_frames_cover_what_they_say_and_leave_the_rest(geometry, share):
     assert (worn[:, ring] == 77).all()
     assert (worn[:, ~ring] == pictures[:, ~ring]).all()
     assert wearing(pictures, None, geometry) is pictures
+
+
+@pytest.mark.parametrize("area", [0.05, 0.3, 0.5])
+@pytest.mark.parametrize("label", ["stop", "yield", "general-caution", "priority-road", "keep-right"])
+def test_a_ring_along_an_outline_covers_its_share_and_leaves_the_object(label: str, area: float):
+    outline = sign_outline(label, 0.8)
+    geometry = outline_ring(area, 96, outline)
+    assert geometry.share == pytest.approx(area, abs=1e-3)
+    inside = region_of([0.85 * 100 * outline])
+    square = centered_box(np.zeros(2), 100, 100)
+    assert (coverage(geometry, 96) * inside.coverage(square, 96, 96)).mean() < 0.05 * inside.area_mm2 / 100**2
+
+
+def test_a_ring_along_an_outline_cannot_cover_more_than_its_surroundings():
+    with pytest.raises(BadInput, match="at most 0[.]5"):
+        outline_ring(0.6, 48, sign_outline("keep-right", 0.8))
+
+
+def test_objects_without_an_outline_have_no_frame_along_it(folder: Path):
+    with pytest.raises(BadUsage, match="no known outline"):
+        frame_of(open_folder(folder), "red", "outline", 0.3, 32)
 
 
 def test_the_rim_beyond_the_papers_ring_stays_picture():

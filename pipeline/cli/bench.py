@@ -92,6 +92,9 @@ def patches(
     seeds: Annotated[int | None, typer.Option(help="Trainings of each patch.", min=1, max=100)] = None,
     classes: Annotated[int | None, typer.Option(help="So many classes, spread evenly.", min=2)] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of each training.", min=1)] = None,
+    frame: Annotated[
+        str | None, typer.Option(help="square, or outline: along the object's; else what suits the data set.")
+    ] = None,
     area: Annotated[
         float | None, typer.Option(help="Share of the picture that the frame covers.", min=0.02, max=0.9)
     ] = None,
@@ -125,6 +128,7 @@ def patches(
         seeds=seeds,
         classes=classes,
         steps=steps,
+        frame=frame,
         area=area,
         quick=quick,
         standard=standard,

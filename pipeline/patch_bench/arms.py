@@ -67,10 +67,10 @@ def next_class(plan: BenchPlan, label: str) -> str:
 def control(plan: BenchPlan, label: str, arm: str, seed: int) -> Pixels:
     """The texture of a control that no training made: white, one color, noise, or small pictures of the class."""
     pictures = plan.dataset.pictures(label, "training", plan.side_px, plan.effort.training).pixels
-    size = plan.geometry.texels
+    size = plan.frames[label].texels
     if arm == "flat":
         return np.broadcast_to(main_color(pictures), (size, size, 3)).copy()
-    found = control_texture(arm, plan.geometry, as_artwork(pictures[len(pictures) // 2], label), seed=seed)
+    found = control_texture(arm, plan.frames[label], as_artwork(pictures[len(pictures) // 2], label), seed=seed)
     return np.zeros((size, size, 3), np.uint8) if found is None else found
 
 

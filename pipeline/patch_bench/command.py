@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from calibration.errors import BadUsage
-from pipeline.patch_bench.datasets import DATASETS, data_places, open_dataset
+from pipeline.patch_bench.datasets import DATASETS, Shape, data_places, open_dataset
 from pipeline.patch_bench.effort import FULL, QUICK, STANDARD, Effort
 from pipeline.patch_bench.files import as_data, gains_by_method, short_noises, side, write_tables
 from pipeline.patch_bench.plan import BenchPlan, Precision, check_controls, make_plan
@@ -31,6 +32,7 @@ class Asked:
     seeds: int | None
     classes: int | None
     steps: int | None
+    frame: str | None
     area: float | None
     quick: bool
     standard: bool
@@ -55,12 +57,21 @@ def ask_for(asked: Asked, *, data_folder: str | None, where: Path) -> BenchPlan:
         variants,
         controls,
         effort,
+        shape=frame_named(asked.frame),
         area=asked.area,
         seed=asked.seed,
         work=asked.work,
         device=asked.device,
         precision=asked.precision,
     )
+
+
+def frame_named(name: str | None) -> Shape | None:
+    """The shape of that name; :class:`BadUsage` for one that there is not."""
+    shapes = get_args(Shape)
+    if name is not None and name not in shapes:
+        raise BadUsage(f"--frame {name}: {' or '.join(shapes)} is expected")
+    return name  # type: ignore[return-value]
 
 
 def effort_of(asked: Asked) -> Effort:
@@ -109,7 +120,7 @@ def bench_result(plan: BenchPlan, out: Path, *, jobs: int, progress: Progress) -
         "dataset": plan.dataset.name,
         "classes": list(plan.classes),
         "effort": plan.effort.name,
-        "area": round(plan.geometry.share, 6),
+        "area": round(plan.area, 6),
         "seed": plan.seed,
         "files": {name: str(path) for name, path in files.items()},
     }

@@ -22,7 +22,8 @@ from calibration.errors import BadInput, BadUsage, MissingFile
 from calibration.files import sha256_bytes, sha256_file, write_bytes
 from capture.picture import PICTURE_SUFFIXES, decode_picture
 from patches.patch import PatchGeometry
-from pipeline.patch_bench.frames import paper_ring, square_ring
+from pipeline.patch_bench.frames import outline_ring, paper_ring, square_ring
+from pipeline.patch_bench.outlines import Outline, sign_outline
 from pipeline.zoo.labels import LABELS, OBJECT_LABELS
 from pipeline.zoo.photos import (
     OBJECT_NAMES,
@@ -36,6 +37,7 @@ from pipeline.zoo.photos import (
 
 Pixels = NDArray[np.uint8]
 Part = Literal["training", "validation", "test"]
+Shape = Literal["square", "outline"]
 Item = TypeVar("Item")
 
 DATASETS = ("drawn", "gtsrb", "cifar10")
@@ -82,6 +84,9 @@ class Dataset(Protocol):
     def digest(self) -> str:
         """Digest of all that decides the pictures."""
 
+    def outline(self, label: str) -> Outline | None:
+        """The outline of a class's objects; None where they have no common one."""
+
     def pictures(self, label: str, part: Part, side_px: int, limit: int) -> Pictures:
         """At most ``limit`` pictures of a class, spread evenly over those there are, squeezed to a square."""
 
@@ -93,11 +98,20 @@ def spread(items: Sequence[Item], limit: int) -> list[Item]:
     return [items[int((number + 0.5) * len(items) / limit)] for number in range(limit)]
 
 
-def frame_of(dataset: Dataset, area: float | None, side_px: int) -> PatchGeometry:
-    """The paper's ring on the paper's data set, unless a share is asked for; else a ring along the border."""
-    if dataset.name == "cifar10" and area is None:
+def frame_of(dataset: Dataset, label: str, shape: Shape | None, area: float | None, side_px: int) -> PatchGeometry:
+    """The frame for a class: where nothing is said, along the outline of its objects if they have one.
+
+    On the paper's data set it is the paper's ring, unless a shape or a share is asked for.
+    """
+    if dataset.name == "cifar10" and shape is None and area is None:
         return paper_ring(side_px)
-    return square_ring(AREA if area is None else area, side_px)
+    outline = dataset.outline(label)
+    if shape == "outline" and outline is None:
+        raise BadUsage(f"--frame outline: objects of {dataset.name} have no known outline; square is possible")
+    share = AREA if area is None else area
+    if outline is None or shape == "square":
+        return square_ring(share, side_px)
+    return outline_ring(share, side_px, outline)
 
 
 # ---- Where data are
@@ -160,6 +174,10 @@ class Photographs:
     digest: str
     listed: Mapping[tuple[str, Part], tuple[Photo, ...]]
     packed: Path | None = None
+
+    def outline(self, label: str) -> Outline | None:
+        """That of the sign; objects have none."""
+        return sign_outline(label, self.object_share) if self.name == "gtsrb" else None
 
     def pictures(self, label: str, part: Part, side_px: int, limit: int) -> Pictures:
         """The photographs, in the order of their names."""
@@ -264,6 +282,10 @@ class OwnFolder:
     def classes(self) -> tuple[str, ...]:
         """The folders' names."""
         return tuple(self.files)
+
+    def outline(self, label: str) -> Outline | None:
+        """Unknown."""
+        return None
 
     def pictures(self, label: str, part: Part, side_px: int, limit: int) -> Pictures:
         """The pictures; each is its own cluster."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from calibration.files import sha256_bytes
 from patches.artwork import artwork, artwork_labels, render
+from pipeline.patch_bench.outlines import Outline, sign_outline
 
 if TYPE_CHECKING:
     from pipeline.patch_bench.datasets import Part, Pictures
@@ -42,6 +43,10 @@ class Drawn:
     def digest(self) -> str:
         """That of the drawings."""
         return sha256_bytes(" ".join(artwork(label).digest for label in self.classes).encode())
+
+    def outline(self, label: str) -> Outline | None:
+        """That of the sign."""
+        return sign_outline(label, self.object_share)
 
     def pictures(self, label: str, part: Part, side_px: int, limit: int) -> Pictures:
         """``limit`` views of the sign: size, place, turn, light and ground are random, and different in each part."""

@@ -38,7 +38,7 @@ def write_tables(plan: BenchPlan, tables: Tables, out: Path) -> Written:
     write_text(written.csv, as_csv(tables.rows))
     write_text(written.markdown, as_markdown(plan, tables, f"{stem}.png"))
     methods = [each.name for each in plan.variants]
-    share = f"{100 * plan.geometry.share:.1f} % of the picture"
+    share = f"{100 * plan.area:.1f} % of the picture"
     write_bytes(written.figure, gains_figure(tables, methods, f"{plan.dataset.name}, frame on {share}"))
     return written
 
@@ -60,7 +60,8 @@ def as_data(plan: BenchPlan, tables: Tables) -> dict[str, Any]:
 
 def settings(plan: BenchPlan) -> dict[str, Any]:
     """What the numbers were made with."""
-    spec = pictures_spec(plan.geometry, plan.side_px)
+    frames = {label: frame.model_dump(mode="json") for label, frame in plan.frames.items()}
+    spec = pictures_spec(next(iter(plan.frames.values())), plan.side_px)
     return {
         "dataset": {"name": plan.dataset.name, "sha256": plan.dataset.digest, "classes": list(plan.classes)},
         "effort": asdict(plan.effort),
@@ -70,8 +71,8 @@ def settings(plan: BenchPlan) -> dict[str, Any]:
         "seed": plan.seed,
         "device": plan.device,
         "precision": plan.precision,
-        "geometry": plan.geometry.model_dump(mode="json"),
-        "area": round(plan.geometry.share, 6),
+        "frames": frames,
+        "area": round(plan.area, 6),
         "side_px": plan.side_px,
         "spec": spec.model_dump(mode="json"),
         "models": [
@@ -113,7 +114,7 @@ def as_markdown(plan: BenchPlan, tables: Tables, figure: str) -> str:
         "",
         f"{len(plan.classes)} classes, {effort.seeds} seed(s), effort `{effort.name}`: {effort.steps} steps of "
         f"{effort.batch} views; at most {effort.pictures} test pictures of each class, {effort.attacked} of them "
-        f"attacked. The frame covers {100 * plan.geometry.share:.1f} % of the picture. Gains are in percentage points "
+        f"attacked. The frame covers {100 * plan.area:.1f} % of the picture. Gains are in percentage points "
         "over the bare picture, mean over recognizers, classes and seeds, with 95 % intervals.",
         "",
         f"![Gains]({figure})",

@@ -28,7 +28,7 @@ def judge_arm(plan: BenchPlan, unit: JudgeUnit, recognizers: Sequence[Surrogate]
     A patch alone is not attacked: there is no answer to defend.
     """
     shown = _own_pictures(plan, unit)
-    worn = Pictures(wearing(shown.pixels, unit.texture, plan.geometry), shown.clusters)
+    worn = Pictures(wearing(shown.pixels, unit.texture, plan.frames[unit.worn]), shown.clusters)
     own = [_plain_panel(plan, unit, worn, recognizers)]
     if plan.effort.attacks and not unit.alone:
         own.append(_attacked_panel(plan, unit, worn.few(plan.effort.attacked), recognizers))
@@ -80,7 +80,7 @@ def _attacked_panel(plan: BenchPlan, unit: JudgeUnit, shown: Pictures, recognize
 def _attacker(plan: BenchPlan, unit: JudgeUnit, pixels: Pixels) -> Callable[[Surrogate, str], list[int]]:
     from patches.trial import attack_answers
 
-    sticker = coverage(plan.geometry, plan.side_px) >= 0.5
+    sticker = coverage(plan.frames[unit.worn], plan.side_px) >= 0.5
     target = object_mask(plan.dataset.object_share, plan.side_px)
 
     def attacked(recognizer: Surrogate, attack: str) -> list[int]:
@@ -111,4 +111,4 @@ def _others(plan: BenchPlan, unit: JudgeUnit) -> Pictures:
         for label in plan.classes
         if label != unit.label
     )
-    return Pictures(wearing(found.pixels, unit.texture, plan.geometry), found.clusters)
+    return Pictures(wearing(found.pixels, unit.texture, plan.frames[unit.worn]), found.clusters)

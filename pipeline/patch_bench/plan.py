@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from calibration.errors import BadInput, BadUsage
 from patches.patch import PatchGeometry
 from pipeline.noises import Table
-from pipeline.patch_bench.datasets import Dataset, chosen_classes, frame_of
+from pipeline.patch_bench.datasets import Dataset, Shape, chosen_classes, frame_of
 from pipeline.patch_bench.effort import CONTROLS, Effort
 from pipeline.patch_bench.variants import Variant
 from pipeline.recognizers import Recognizer
@@ -26,8 +26,9 @@ SEEDED_CONTROLS = frozenset({"noise", "wrong-class", "alone"})
 class BenchPlan:
     """All that determines the tables, but for ``work``, the folder that keeps finished pieces.
 
-    ``device`` is where networks are computed, ``precision`` that of the surrogates in training; judging is exact.
-    The first of ``variants`` is the one that the others are held against, and that ``wrong-class`` and ``alone`` show.
+    ``frames`` has that of each class. ``device`` is where networks are computed, ``precision`` that of the surrogates
+    in training; judging is exact. The first of ``variants`` is the one that the others are held against, and that
+    ``wrong-class`` and ``alone`` show.
     """
 
     dataset: Dataset
@@ -36,12 +37,17 @@ class BenchPlan:
     variants: tuple[Variant, ...]
     controls: tuple[str, ...]
     effort: Effort
-    geometry: PatchGeometry
+    frames: Mapping[str, PatchGeometry]
     side_px: int
     seed: int
     work: Path
     device: str = "cpu"
     precision: Precision = "float32"
+
+    @property
+    def area(self) -> float:
+        """The share of the picture that the frame covers, mean over classes."""
+        return sum(each.share for each in self.frames.values()) / len(self.frames)
 
     @property
     def surrogates(self) -> tuple[Recognizer, ...]:
@@ -83,6 +89,7 @@ def make_plan(
     controls: Sequence[str],
     effort: Effort,
     *,
+    shape: Shape | None = None,
     area: float | None,
     seed: int,
     work: Path,
@@ -94,7 +101,6 @@ def make_plan(
     classes = chosen_classes(dataset, effort.classes)
     usable = _knowing(recognizers, classes)
     side_px = max(max(each.contract.height, each.contract.width) for each in usable)
-    geometry = frame_of(dataset, area, side_px)
     return BenchPlan(
         dataset=dataset,
         classes=classes,
@@ -102,7 +108,7 @@ def make_plan(
         variants=variants,
         controls=tuple(dict.fromkeys(controls)),
         effort=effort,
-        geometry=geometry,
+        frames={label: frame_of(dataset, label, shape, area, side_px) for label in classes},
         side_px=side_px,
         seed=seed,
         work=work,

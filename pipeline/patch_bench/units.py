@@ -132,7 +132,8 @@ def train_key(plan: BenchPlan, unit: TrainUnit) -> str:
             "method": unit.variant.method,
             "terms": asdict(unit.variant.terms()),
             "seed": unit.seed,
-            "spec": pictures_spec(plan.geometry, plan.side_px).sha256,
+            "geometry": plan.frames[unit.label].model_dump(mode="json"),
+            "spec": pictures_spec(plan.frames[unit.label], plan.side_px).sha256,
             "surrogates": [each.contract.sha256 for each in plan.surrogates],
             "precision": plan.precision,
             "code": training_code(unit.variant.method),
@@ -151,6 +152,7 @@ def judge_key(plan: BenchPlan, unit: JudgeUnit) -> str:
             "classes": plan.classes if unit.worn == unit.label else (),
             "label": unit.label,
             "worn": unit.worn,
+            "geometry": plan.frames[unit.worn].model_dump(mode="json"),
             "alone": unit.alone,
             "texture": "" if unit.texture is None else sha256_bytes(unit.texture.tobytes()),
             "noise_seed": plan.noise_seed(unit.label),
@@ -164,7 +166,6 @@ def judge_key(plan: BenchPlan, unit: JudgeUnit) -> str:
 def _common(plan: BenchPlan) -> dict[str, Any]:
     return {
         "dataset": plan.dataset.digest,
-        "geometry": plan.geometry.model_dump(mode="json"),
         "side_px": plan.side_px,
         "device": plan.device,
     }

@@ -91,17 +91,18 @@ def train_order(plan: BenchPlan, unit: TrainUnit) -> TrainOrder:
     from patches.order import TrainOrder
 
     effort = plan.effort
+    geometry = plan.frames[unit.label]
     others = [label for label in plan.classes if label != unit.label]
     return TrainOrder(
         label=unit.label,
         pictures=_opaque(plan, unit.label, "training", effort.training),
         others=[each for label in others for each in _opaque(plan, label, "training", effort.strangers)],
         judged=_opaque(plan, unit.label, "validation", effort.validation),
-        geometry=plan.geometry,
-        picture_mm=plan.geometry.outer_mm,
+        geometry=geometry,
+        picture_mm=geometry.outer_mm,
         method=unit.variant.method,
         terms=unit.variant.terms(),
-        spec=pictures_spec(plan.geometry, plan.side_px),
+        spec=pictures_spec(geometry, plan.side_px),
         seed=unit.seed,
         steps=effort.steps,
         batch=effort.batch,
