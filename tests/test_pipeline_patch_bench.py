@@ -551,10 +551,11 @@ def test_every_term_can_be_switched():
     plain = own[0].terms()
     for variant in own[1:]:
         changed = variant.terms()
+        ((switched, _),) = variant.switches
         assert [each.name for each in fields(Terms) if getattr(plain, each.name) != getattr(changed, each.name)] == [
-            variant.switched
+            switched
         ]
-        assert bool(getattr(plain, variant.switched)) != bool(getattr(changed, variant.switched))
+        assert bool(getattr(plain, switched)) != bool(getattr(changed, switched))
         assert ("-no-" in variant.name) or ("+" in variant.name)
 
 

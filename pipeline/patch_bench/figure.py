@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from patches.attacks import attack_named
 from pipeline.patch_bench.tables import CLEAN, CORRUPTIONS, Gain, Tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GROUP_WIDTH = 0.8
 
@@ -26,10 +29,22 @@ def gains_figure(tables: Tables, methods: Sequence[str], title: str) -> bytes:
     figure.legend(
         *rows[0].get_legend_handles_labels(), loc="outside upper center", fontsize=7, ncols=min(len(methods), 6)
     )
+    return as_png(figure)
+
+
+def as_png(figure: Figure) -> bytes:
+    """The figure as a file."""
     stream = io.BytesIO()
     # Without the version of the library in it, the same numbers are the same bytes.
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
+
+
+def reach(values: Iterable[tuple[float, float, float]]) -> tuple[list[float], list[float]]:
+    """How far the intervals of (value, low, high) go down and up from the value, as matplotlib takes them."""
+    # An interval of resampled means need not hold the mean itself.
+    below, above = zip(*((max(0.0, value - low), max(0.0, high - value)) for value, low, high in values), strict=True)
+    return list(below), list(above)
 
 
 def _is_drawn(noise: str) -> bool:
@@ -43,12 +58,8 @@ def _draw(axes: Any, gains: Sequence[Gain], methods: Sequence[str], noises: Sequ
     for number, method in enumerate(methods):
         own = [found[method, noise] for noise in noises]
         places = [place + (number + 0.5) * width - GROUP_WIDTH / 2 for place in range(len(noises))]
-        # An interval of resampled means need not hold the mean itself.
-        reach = [
-            [max(0.0, each.points - each.low) for each in own],
-            [max(0.0, each.high - each.points) for each in own],
-        ]
-        axes.bar(places, [each.points for each in own], width, yerr=reach, label=method, error_kw={"lw": 0.8})
+        bars = reach([(each.points, each.low, each.high) for each in own])
+        axes.bar(places, [each.points for each in own], width, yerr=bars, label=method, error_kw={"lw": 0.8})
     axes.axhline(0, color="black", lw=0.8)
     axes.set_xticks(range(len(noises)), noises, rotation=30, ha="right", fontsize=8)
     axes.set_ylabel("points over bare")

@@ -15,6 +15,7 @@ from pipeline.patch_bench.figure import gains_figure
 from pipeline.patch_bench.plan import BenchPlan
 from pipeline.patch_bench.provenance import judging_code, training_code, versions
 from pipeline.patch_bench.tables import CLEAN, CORRUPTIONS, Gain, Row, Spoof, Tables, Versus
+from pipeline.patch_bench.trade_off import trade_off_figure
 
 FORMAT = {"format": "dpcam.bench-patches", "version": 1}
 SPOOF_HEADS = ("method", "recognizers", "spoof rate beyond bare, %")
@@ -28,18 +29,27 @@ class Written:
     csv: Path
     markdown: Path
     figure: Path
+    trade_off: Path
 
 
 def write_tables(plan: BenchPlan, tables: Tables, out: Path) -> Written:
-    """Write all four as ``patches-<dataset>.*``."""
+    """Write all five as ``patches-<dataset>.*``."""
     stem = f"patches-{in_file_name(plan.dataset.name)}"
-    written = Written(*(out / f"{stem}.{suffix}" for suffix in ("json", "csv", "md", "png")))
+    written = Written(
+        json=out / f"{stem}.json",
+        csv=out / f"{stem}.csv",
+        markdown=out / f"{stem}.md",
+        figure=out / f"{stem}.png",
+        trade_off=out / f"{stem}-spoof.png",
+    )
     write_json(written.json, {**FORMAT, **as_data(plan, tables), "settings": settings(plan)})
     write_text(written.csv, as_csv(tables.rows))
-    write_text(written.markdown, as_markdown(plan, tables, f"{stem}.png"))
+    write_text(written.markdown, as_markdown(plan, tables, written.figure.name, written.trade_off.name))
     methods = [each.name for each in plan.variants]
     share = f"{100 * plan.area:.1f} % of the picture"
-    write_bytes(written.figure, gains_figure(tables, methods, f"{plan.dataset.name}, frame on {share}"))
+    title = f"{plan.dataset.name}, frame on {share}"
+    write_bytes(written.figure, gains_figure(tables, methods, title))
+    write_bytes(written.trade_off, trade_off_figure(tables, plan.variants, title))
     return written
 
 
@@ -106,7 +116,7 @@ def as_csv(rows: Iterable[Row]) -> str:
 # ---- For people
 
 
-def as_markdown(plan: BenchPlan, tables: Tables, figure: str) -> str:
+def as_markdown(plan: BenchPlan, tables: Tables, figure: str, trade_off: str) -> str:
     """Gains first, then the first method against the others, spoof rates, rates by recognizer, what training costs."""
     dataset, effort = plan.dataset.name, plan.effort
     lines = [
@@ -120,7 +130,7 @@ def as_markdown(plan: BenchPlan, tables: Tables, figure: str) -> str:
         f"![Gains]({figure})",
         *_gain_tables(plan, tables),
         *_versus_table(tables),
-        *_spoof_table(tables),
+        *_spoof_table(tables, trade_off),
         *_rate_tables(plan, tables),
         *_training_table(tables),
     ]
@@ -181,8 +191,9 @@ def _versus_table(tables: Tables) -> Iterator[str]:
     )
 
 
-def _spoof_table(tables: Tables) -> Iterator[str]:
+def _spoof_table(tables: Tables, figure: str) -> Iterator[str]:
     yield from ("", "## Other objects that are taken for the class of the patch that they wear")
+    yield from ("", f"![Gains over spoof rates]({figure})")
     yield from markdown_table(
         SPOOF_HEADS,
         [

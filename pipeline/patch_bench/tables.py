@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.patch_bench.judging import SPOOF
 from pipeline.patch_bench.plan import BARE, BenchPlan
-from pipeline.patch_bench.run import Verdicts
+from pipeline.patch_bench.run import Verdicts, train_units
 from pipeline.patch_bench.units import JudgedArm, Panel, TrainedPatch
 from pipeline.statistics import Points, Stratum, clustered_rate, stratified_mean
 
@@ -243,8 +243,10 @@ def _rounded(found: Points) -> tuple[float, float, float]:
 
 
 def _training(plan: BenchPlan, trained: Sequence[TrainedPatch]) -> Iterator[Training]:
+    units = train_units(plan)
     for variant in plan.variants:
-        own = [each for each in trained if each.method == variant.name]
+        # Not by the name that is kept with it: the same training may have been asked for by another.
+        own = [each for unit, each in zip(units, trained, strict=True) if unit.variant == variant]
         seconds = [each.seconds for each in own if each.seconds is not None]
         mean = round(float(np.mean(seconds)), 3) if seconds else None
         yield Training(variant.name, mean, round(float(np.mean([each.steps for each in own]))))
