@@ -102,11 +102,11 @@ def settings(plan: BenchPlan) -> dict[str, Any]:
     }
 
 
-def as_csv(rows: Iterable[Row]) -> str:
-    """All rows, with those of each type of corruption."""
+def as_csv(rows: Iterable[Any], kind: type = Row) -> str:
+    """Rows that are dataclasses of this kind, under the names of its fields."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([each.name for each in fields(Row)])
+    writer.writerow([each.name for each in fields(kind)])
     writer.writerows(
         [*(str(each).lower() if isinstance(each, bool) else each for each in asdict(row).values())] for row in rows
     )
