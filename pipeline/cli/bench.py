@@ -98,6 +98,9 @@ def patches(
     area: Annotated[
         float | None, typer.Option(help="Share of the picture that the frame covers.", min=0.02, max=0.9)
     ] = None,
+    areas: Annotated[
+        str, typer.Option(help="Several such shares, by commas: the curve gain over area.", metavar="SHARES")
+    ] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: it shows that all works.")] = False,
     standard: Annotated[bool, typer.Option("--standard", help="Some minutes: it shows a tendency.")] = False,
     ablation: Annotated[
@@ -117,6 +120,7 @@ def patches(
 ) -> Result:
     """Train patches by several methods and judge them on pictures and recognizers that they never saw."""
     from pipeline.cli.output import progress_bar
+    from pipeline.patch_bench.area_curve import ask_for_curve, curve_outlook, curve_result
     from pipeline.patch_bench.command import Asked, ask_for, bench_result, dry_result
 
     asked = Asked(
@@ -138,7 +142,14 @@ def patches(
         device=device,
         precision="bfloat16" if half else "float32",
     )
-    plan = ask_for(asked, data_folder=os.environ.get("DPCAM_DATA"), where=Path.cwd())
+    data_folder = os.environ.get("DPCAM_DATA")
+    if areas:
+        plans = ask_for_curve(asked, _words(areas), data_folder=data_folder, where=Path.cwd())
+        if dry_run:
+            return curve_outlook(plans)
+        with progress_bar("patches") as progress:
+            return curve_result(plans, out, jobs=jobs, progress=progress)
+    plan = ask_for(asked, data_folder=data_folder, where=Path.cwd())
     if dry_run:
         return dry_result(plan)
     with progress_bar("patches") as progress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -113,8 +113,7 @@ def dry_result(plan: BenchPlan) -> Result:
 def bench_result(plan: BenchPlan, out: Path, *, jobs: int, progress: Progress) -> Result:
     """Run the bench, write its files, and answer with the tables."""
     tables = make_tables(run_bench(plan, jobs=jobs, progress=progress))
-    written = write_tables(plan, tables, out)
-    files = {"json": written.json, "csv": written.csv, "markdown": written.markdown, "figure": written.figure}
+    files = asdict(write_tables(plan, tables, out))
     data = {
         **as_data(plan, tables),
         "dataset": plan.dataset.name,
