@@ -79,7 +79,7 @@ def train(
 @command(group, "patches")
 def patches(
     dataset: Annotated[
-        str, typer.Option(help="drawn, gtsrb, cifar10, or a folder with a folder of pictures for each class.")
+        str, typer.Option(help="drawn, gtsrb, cifar10, imagenet, or a folder with a folder of pictures for each class.")
     ] = "drawn",
     data: Annotated[
         Path | None, typer.Option(help="The data set's file, or the folder that holds it.", metavar="PATH")
@@ -87,6 +87,9 @@ def patches(
     models: Annotated[
         Path | None, typer.Option(help="A folder of recognizers; else dpcam's own.", metavar="DIR")
     ] = None,
+    held_out: Annotated[
+        str, typer.Option(help="Recognizers or families, by commas, that no patch is trained on; else as they say.")
+    ] = "",
     methods: Annotated[str, typer.Option(help="Methods, by commas; the first is held against the others.")] = "",
     controls: Annotated[str, typer.Option(help="Controls, by commas, or none.")] = "",
     seeds: Annotated[int | None, typer.Option(help="Trainings of each patch.", min=1, max=100)] = None,
@@ -127,6 +130,7 @@ def patches(
         dataset=dataset,
         data=data,
         models=models,
+        held_out=_words(held_out),
         methods=_words(methods),
         controls=_words(controls),
         seeds=seeds,

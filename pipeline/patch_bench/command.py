@@ -27,6 +27,7 @@ class Asked:
     dataset: str
     data: Path | None
     models: Path | None
+    held_out: tuple[str, ...]
     methods: tuple[str, ...]
     controls: tuple[str, ...]
     seeds: int | None
@@ -63,6 +64,7 @@ def ask_for(asked: Asked, *, data_folder: str | None, where: Path) -> BenchPlan:
         work=asked.work,
         device=asked.device,
         precision=asked.precision,
+        held_out=asked.held_out,
     )
 
 
@@ -92,6 +94,8 @@ def models_folder(asked: Asked) -> Path:
         raise BadUsage(
             f"--dataset {asked.dataset}: for pictures of one's own, --models is expected, a folder of recognizers"
         )
+    if asked.dataset == "imagenet":
+        raise BadUsage("--dataset imagenet: --models DIR is expected, made by dpcam models imagenet --into DIR")
     return zoo_folder().parent / "objects" / "models" if asked.dataset == "cifar10" else zoo_folder()
 
 

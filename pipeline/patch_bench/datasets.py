@@ -40,7 +40,7 @@ Part = Literal["training", "validation", "test"]
 Shape = Literal["square", "outline"]
 Item = TypeVar("Item")
 
-DATASETS = ("drawn", "gtsrb", "cifar10")
+DATASETS = ("drawn", "gtsrb", "cifar10", "imagenet")
 FILES = {"gtsrb": ("gtsrb-photos.zip", "gtsrb-photos"), "cifar10": ("cifar10-train.tar.xz",)}
 AREA = 0.3
 """Share of the picture that the frame covers where nothing else is said."""
@@ -127,6 +127,10 @@ def open_dataset(name: str, data: Path | None, places: Sequence[Path], work: Pat
         from pipeline.patch_bench.drawn import Drawn
 
         return Drawn()
+    if name == "imagenet":
+        from pipeline.patch_bench.photographed import open_photographed
+
+        return open_photographed(work / "imagenet" if data is None else data)
     if name == "gtsrb":
         return open_signs(find_data(name, data, places))
     if name == "cifar10":

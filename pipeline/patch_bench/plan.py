@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -95,11 +95,15 @@ def make_plan(
     work: Path,
     device: str = "cpu",
     precision: Precision = "float32",
+    held_out: Sequence[str] = (),
 ) -> BenchPlan:
-    """Check what is asked for. :class:`BadUsage` or :class:`BadInput` when it makes no sense or cannot be had."""
+    """Check what is asked for. :class:`BadUsage` or :class:`BadInput` when it makes no sense or cannot be had.
+
+    ``held_out``: recognizers, or families of them, that no patch is trained on; as contracts say where none is named.
+    """
     check_controls(controls)
     classes = chosen_classes(dataset, effort.classes)
-    usable = _knowing(recognizers, classes)
+    usable = _knowing(divided(recognizers, held_out), classes)
     side_px = max(max(each.contract.height, each.contract.width) for each in usable)
     return BenchPlan(
         dataset=dataset,
@@ -122,6 +126,28 @@ def check_controls(controls: Sequence[str]) -> None:
     unknown = [name for name in controls if name not in CONTROLS]
     if unknown:
         raise BadUsage(f"no control {unknown[0]!r}; there are {', '.join(CONTROLS)}")
+
+
+def divided(recognizers: Sequence[Recognizer], held_out: Sequence[str]) -> Sequence[Recognizer]:
+    """The same, but those of these names or families are held out and no others; unchanged where none is named."""
+    there = {word for each in recognizers for word in _words(each)}
+    unknown = [name for name in held_out if name not in there]
+    if unknown:
+        raise BadUsage(f"--held-out {unknown[0]}: no recognizer or family of that name; there are {_listed(there)}")
+    if not held_out:
+        return recognizers
+    return [
+        replace(each, contract=each.contract.model_copy(update={"held_out": bool(_words(each) & set(held_out))}))
+        for each in recognizers
+    ]
+
+
+def _words(recognizer: Recognizer) -> set[str]:
+    return {recognizer.name, recognizer.contract.family}
+
+
+def _listed(words: set[str]) -> str:
+    return ", ".join(sorted(words)) or "none"
 
 
 def _knowing(recognizers: Sequence[Recognizer], classes: Sequence[str]) -> tuple[Recognizer, ...]:
