@@ -13,11 +13,10 @@ from torch import Tensor, fx, nn
 
 from patches.device import mixed
 from patches.order import Views
-from patches.surrogates import Surrogate, prepare
+from patches.surrogates import Converted, Surrogate, prepare
 
 LAYERS = 3
 PICTURES = 8
-CONVOLVES = ("conv2d", "linear", "matmul")
 
 
 def correlation_distance(texture: Tensor, views: Views, surrogates: Sequence[Surrogate]) -> Tensor:
@@ -62,7 +61,8 @@ def tapped(network: nn.Module) -> fx.GraphModule:
 
 
 def _tap(network: nn.Module) -> fx.GraphModule:
-    traced = network if isinstance(network, fx.GraphModule) else fx.symbolic_trace(network)
+    inner = network.network if isinstance(network, Converted) else network
+    traced = inner if isinstance(inner, fx.GraphModule) else fx.symbolic_trace(inner)
     graph = fx.Graph()
     found: dict[fx.Node, fx.Node] = {}
     graph.graph_copy(traced.graph, found)
@@ -78,4 +78,5 @@ def _tap(network: nn.Module) -> fx.GraphModule:
 def _convolves(node: fx.Node, traced: fx.GraphModule) -> bool:
     if node.op == "call_module":
         return isinstance(traced.get_submodule(str(node.target)), nn.Conv2d)
-    return node.op == "call_function" and getattr(node.target, "__name__", "") == "conv2d"
+    # Torch has conv2d, and the converter from ONNX its own function around it.
+    return node.op == "call_function" and getattr(node.target, "__name__", "") in ("conv2d", "_conv")

@@ -23,6 +23,7 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
+from scipy.optimize import brentq
 from shapely import affinity
 from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
@@ -124,6 +125,25 @@ def _checked(**values: Any) -> PatchGeometry:
         return PatchGeometry(**values)
     except ValidationError as error:
         raise BadInput(f"this frame is impossible: {error.errors()[0]['msg']}") from error
+
+
+def ring_along(outline_mm: Array, gap_mm: float, *, area_mm2: float, within_mm: float) -> Sticker:
+    """The ring of that area along an outline ``(N, 2)``, inside the square of the side ``within_mm`` around the origin.
+
+    It begins at the distance ``gap_mm`` from the outline; below 0 it overlaps what the outline encloses.
+    """
+    window = shapely.buffer(Polygon(outline_mm), gap_mm, quad_segs=SEGMENTS)
+    square = box(-within_mm / 2, -within_mm / 2, within_mm / 2, within_mm / 2)
+
+    def ring(thickness_mm: float) -> BaseGeometry:
+        return shapely.buffer(window, thickness_mm, quad_segs=SEGMENTS).intersection(square).difference(window)
+
+    most_mm2 = ring(within_mm).area
+    if most_mm2 < area_mm2:
+        most, asked = most_mm2 / within_mm**2, area_mm2 / within_mm**2
+        raise BadInput(f"a frame around this object covers at most {most:.2f} of the picture, got {asked:g}")
+    thickness_mm = brentq(lambda each: ring(each).area - area_mm2, 0.0, within_mm, xtol=1e-4)
+    return sticker_of(ring(float(thickness_mm)), window)
 
 
 def read_mask(path: Path) -> Mask:

@@ -9,16 +9,11 @@ import math
 
 import cv2
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from shapely.geometry import Polygon, box
-from shapely.geometry.base import BaseGeometry
 
-from calibration.errors import BadInput
 from calibration.geometry import centered_box
 from calibration.region import Region, Sticker, region_of
-from patches.frames import sticker_of
+from patches.frames import ring_along
 from patches.patch import PatchGeometry
 from pipeline.patch_bench.outlines import Outline
 
@@ -56,31 +51,11 @@ def outline_ring(area: float, side_px: int, outline: Outline) -> PatchGeometry:
     It overlaps the object's rim by :data:`OVERLAP`, for that is where recognizers look, and is as thick as the area
     asks for, within the picture.
     """
-    window = _grown(Polygon(OUTER_MM * outline), -OVERLAP)
-    wanted = area * OUTER_MM**2
-    picture = box(-OUTER_MM / 2, -OUTER_MM / 2, OUTER_MM / 2, OUTER_MM / 2)
-
-    def ring(thickness_mm: float) -> BaseGeometry:
-        return _grown(window, thickness_mm).intersection(picture).difference(window)
-
-    most = OUTER_MM
-    if ring(most).area < wanted:
-        share = ring(most).area / picture.area
-        raise BadInput(f"a frame around the object covers at most {share:.2f} of the picture, got {area:g}")
-    thickness_mm = brentq(lambda each: ring(each).area - wanted, 0.0, most, xtol=1e-4)
-    inner_mm = 2 * np.abs(window.bounds).max()
+    sticker = ring_along(OUTER_MM * outline, -OVERLAP, area_mm2=area * OUTER_MM**2, within_mm=OUTER_MM)
+    inner_mm = 2 * float(np.abs(sticker.window.box.corners_mm).max())
     return PatchGeometry(
-        target_mm=inner_mm,
-        inner_mm=inner_mm,
-        outer_mm=OUTER_MM,
-        texel_mm=OUTER_MM / side_px,
-        sticker=sticker_of(ring(float(thickness_mm)), window),
+        target_mm=inner_mm, inner_mm=inner_mm, outer_mm=OUTER_MM, texel_mm=OUTER_MM / side_px, sticker=sticker
     )
-
-
-def _grown(area: BaseGeometry, by_mm: float) -> BaseGeometry:
-    """All within that distance; all farther than that from the rim where it is below 0."""
-    return shapely.buffer(area, by_mm, quad_segs=24)
 
 
 def _square(side_mm: float) -> NDArray[np.float64]:
