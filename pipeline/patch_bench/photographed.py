@@ -67,8 +67,8 @@ class Photographed:
         scene, held_out = self.scenes[label], part == "test"
         objects = scene.held_out if held_out else scene.artworks
         grounds = self.grounds.held_out if held_out else self.grounds.training
-        dice = np.random.default_rng([self.classes.index(label), PARTS.index(part)])
-        pairs = list(islice(_shuffled(len(objects), len(grounds), dice), limit))
+        choice, dice = np.random.default_rng([self.classes.index(label), PARTS.index(part)]).spawn(2)
+        pairs = list(islice(_shuffled(len(objects), len(grounds), choice), limit))
         pixels = [_view(objects[one], grounds[other], side_px, dice) for one, other in pairs]
         return Pictures(np.stack(pixels), np.array([one * len(grounds) + other for one, other in pairs], np.int64))
 
