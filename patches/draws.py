@@ -93,9 +93,9 @@ class Draws:
     presence: Tensor
     grounds: Tensor
 
-    def first(self, count: int) -> Draws:
-        """The first ``count`` of the batch."""
-        return changed(self, lambda each: each[:count])
+    def part(self, chosen: slice) -> Draws:
+        """A part of the batch."""
+        return changed(self, lambda each: each[chosen])
 
     def to(self, device: torch.device | str) -> Draws:
         """The same on another device."""

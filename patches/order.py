@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -120,7 +120,15 @@ class Views:
 
     def first(self, count: int) -> Views:
         """The first few of them."""
-        return Views(self.scene, self.draws.first(count), [each[:count] for each in self.truth])
+        return self._part(slice(count))
+
+    def parts(self, size: int) -> Iterator[Views]:
+        """All of them, so many at a time."""
+        for start in range(0, len(self.draws.presence), size):
+            yield self._part(slice(start, start + size))
+
+    def _part(self, chosen: slice) -> Views:
+        return Views(self.scene, self.draws.part(chosen), [each[chosen] for each in self.truth])
 
 
 @dataclass(frozen=True, slots=True)
