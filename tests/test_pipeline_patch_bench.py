@@ -525,6 +525,10 @@ def test_data_are_looked_for_upwards_or_where_the_environment_says(tmp_path):
     assert data_places("/elsewhere", below) == (Path("/elsewhere"),)
 
 
+def test_classes_may_be_named(folder: Path):
+    assert chosen_classes(open_folder(folder), ("red", "blue", "red")) == ("red", "blue")
+
+
 @pytest.mark.parametrize("count", [2, 4, None])
 def test_classes_are_spread_evenly(count):
     dataset = open_dataset("drawn", None, (), Path())
@@ -574,6 +578,8 @@ def test_another_method_has_other_code():
         (["--controls", "magic"], 2, "no control 'magic'"),
         (["--quick", "--standard"], 2, "two sizes"),
         (["--classes", "1"], 2, "--classes"),
+        (["--classes", "stop,unicorn"], 2, "unicorn"),
+        (["--attacks", "pgd10-4,hope"], 3, "hope"),
         (["--dataset", "gtsrb", "--data", "nowhere"], 3, "gtsrb is not there"),
         (["--dataset", "nowhere"], 2, "--models is expected"),
         (["--dataset", "nowhere", "--models", "nowhere"], 3, "no data set and no folder 'nowhere'"),

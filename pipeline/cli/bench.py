@@ -93,7 +93,8 @@ def patches(
     methods: Annotated[str, typer.Option(help="Methods, by commas; the first is held against the others.")] = "",
     controls: Annotated[str, typer.Option(help="Controls, by commas, or none.")] = "",
     seeds: Annotated[int | None, typer.Option(help="Trainings of each patch.", min=1, max=100)] = None,
-    classes: Annotated[int | None, typer.Option(help="So many classes, spread evenly.", min=2)] = None,
+    classes: Annotated[str, typer.Option(help="So many classes, spread evenly, or their names, by commas.")] = "",
+    attacks: Annotated[str, typer.Option(help="Attacks, by commas (pgd40-8-object), or none.")] = "",
     steps: Annotated[int | None, typer.Option(help="Steps of each training.", min=1)] = None,
     frame: Annotated[
         str | None, typer.Option(help="square, or outline: along the object's; else what suits the data set.")
@@ -134,7 +135,8 @@ def patches(
         methods=_words(methods),
         controls=_words(controls),
         seeds=seeds,
-        classes=classes,
+        classes=_words(classes),
+        attacks=_words(attacks),
         steps=steps,
         frame=frame,
         area=area,

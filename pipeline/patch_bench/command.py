@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from calibration.errors import BadUsage
+from patches.attacks import attack_named
 from pipeline.patch_bench.datasets import DATASETS, Shape, data_places, open_dataset
 from pipeline.patch_bench.effort import FULL, QUICK, STANDARD, Effort
 from pipeline.patch_bench.files import as_data, gains_by_method, short_noises, side, write_tables
@@ -31,7 +32,8 @@ class Asked:
     methods: tuple[str, ...]
     controls: tuple[str, ...]
     seeds: int | None
-    classes: int | None
+    classes: tuple[str, ...]
+    attacks: tuple[str, ...]
     steps: int | None
     frame: str | None
     area: float | None
@@ -81,9 +83,22 @@ def effort_of(asked: Asked) -> Effort:
     if asked.quick and asked.standard:
         raise BadUsage("--quick and --standard are two sizes; one is expected")
     effort = QUICK if asked.quick else STANDARD if asked.standard else FULL
-    said = {"seeds": asked.seeds, "classes": asked.classes, "steps": asked.steps}
+    attacks = None if not asked.attacks else () if asked.attacks == (NONE,) else known_attacks(asked.attacks)
+    said = {"seeds": asked.seeds, "steps": asked.steps, "attacks": attacks, "classes": classes_asked(asked.classes)}
     changes = {name: value for name, value in said.items() if value is not None}
     return replace(effort, **changes) if changes else effort  # type: ignore[arg-type]
+
+
+def classes_asked(words: tuple[str, ...]) -> int | tuple[str, ...] | None:
+    """A single number is how many, other words are names, no word says nothing."""
+    if len(words) == 1 and words[0].isdecimal():
+        return int(words[0])
+    return words or None
+
+
+def known_attacks(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, once each; :class:`BadInput` for one that is no attack."""
+    return tuple(dict.fromkeys(str(attack_named(name)) for name in names))
 
 
 def models_folder(asked: Asked) -> Path:

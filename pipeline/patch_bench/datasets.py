@@ -317,13 +317,20 @@ def _pictures_in(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES))
 
 
-def chosen_classes(dataset: Dataset, count: int | None) -> tuple[str, ...]:
-    """``count`` classes spread evenly over the data set, all where None; at least two are needed."""
-    if count is not None and count < 2:
-        raise BadUsage(f"--classes {count}: at least 2 are expected, for the patch of one goes onto the other")
+def chosen_classes(dataset: Dataset, wanted: int | Sequence[str] | None) -> tuple[str, ...]:
+    """So many classes, spread evenly over the data set, or those named; all where None. At least two are needed."""
     if len(dataset.classes) < 2:
         raise BadInput(f"{dataset.name} has {len(dataset.classes)} classes; at least 2 are expected")
-    return tuple(spread(dataset.classes, len(dataset.classes) if count is None else count))
+    if isinstance(wanted, int | None):
+        chosen = spread(dataset.classes, len(dataset.classes) if wanted is None else wanted)
+    else:
+        chosen = list(dict.fromkeys(wanted))
+    unknown = [label for label in chosen if label not in dataset.classes]
+    if unknown:
+        raise BadUsage(f"--classes {unknown[0]}: {dataset.name} has no such class; it has {', '.join(dataset.classes)}")
+    if len(chosen) < 2:
+        raise BadUsage(f"--classes: {len(chosen)} of at least 2, for the patch of one goes onto the other")
+    return tuple(chosen)
 
 
 def together(parts: Iterable[Pictures]) -> Pictures:

@@ -17,7 +17,7 @@ REGION_LEVELS = 4
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """A size of the bench. ``classes`` None takes all of a data set.
+    """A size of the bench. ``classes``: how many, or which; None takes all of a data set.
 
     * ``steps``, ``batch``, ``views``: of each training; ``views`` are those that choose the best texture.
     * ``training``, ``validation``: pictures of each class that a training and its choice see; ``strangers``: training
@@ -28,7 +28,7 @@ class Effort:
     """
 
     name: str
-    classes: int | None
+    classes: int | tuple[str, ...] | None
     seeds: int
     steps: int
     batch: int
