@@ -179,11 +179,20 @@ def compose(
             ring, light = illuminate(ring, light, lights)
     if texture is None:
         return light
-    printed = printed_light(texture, draws.prints)
+    printed = as_squares(printed_light(texture, draws.prints), scene)
     patch = functional.grid_sample(
         printed, grid_mm * (2 / scene.geometry.outer_mm), padding_mode="border", align_corners=False
     )
     return torch.addcmul(light, ring, patch)
+
+
+def as_squares(printed: Tensor, scene: Scene) -> Tensor:
+    """Texels that are as large as pixels of the crop are squares with sharp edges: each becomes several equal ones.
+
+    Between the centers of finer ones it makes no difference how they are joined.
+    """
+    times = round(OVERSAMPLING * scene.crop_px / printed.shape[-1])
+    return printed if times < 2 else functional.interpolate(printed, scale_factor=times, mode="nearest")
 
 
 def _layers(framed: bool, scene: Scene, draws: Draws, grid_mm: Tensor) -> tuple[Tensor, Tensor]:
