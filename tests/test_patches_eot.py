@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from calibration.errors import BadInput
 from calibration.geometry import View, apply_homography, pose_from_view, rotation_from_view

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from calibration.files import in_file_name, write_bytes, write_json, write_text
-from pipeline.patch_bench.effort import pictures_spec
 from pipeline.patch_bench.figure import gains_figure
 from pipeline.patch_bench.plan import BenchPlan
 from pipeline.patch_bench.provenance import judging_code, training_code, versions
@@ -71,7 +70,6 @@ def as_data(plan: BenchPlan, tables: Tables) -> dict[str, Any]:
 def settings(plan: BenchPlan) -> dict[str, Any]:
     """What the numbers were made with."""
     frames = {label: frame.model_dump(mode="json") for label, frame in plan.frames.items()}
-    spec = pictures_spec(next(iter(plan.frames.values())), plan.side_px)
     return {
         "dataset": {"name": plan.dataset.name, "sha256": plan.dataset.digest, "classes": list(plan.classes)},
         "effort": asdict(plan.effort),
@@ -84,7 +82,7 @@ def settings(plan: BenchPlan) -> dict[str, Any]:
         "frames": frames,
         "area": round(plan.area, 6),
         "side_px": plan.side_px,
-        "spec": spec.model_dump(mode="json"),
+        "spec": plan.spec.model_dump(mode="json"),
         "models": [
             {
                 "name": each.name,

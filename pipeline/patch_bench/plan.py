@@ -10,9 +10,10 @@ from typing import Literal
 
 from calibration.errors import BadInput, BadUsage
 from patches.patch import PatchGeometry
+from patches.spec import TransformSpec
 from pipeline.noises import Table
 from pipeline.patch_bench.datasets import Dataset, Shape, chosen_classes, frame_of
-from pipeline.patch_bench.effort import CONTROLS, Effort
+from pipeline.patch_bench.effort import CONTROLS, Effort, pictures_spec, pixels_spec
 from pipeline.patch_bench.variants import Variant
 from pipeline.recognizers import Recognizer
 
@@ -43,6 +44,12 @@ class BenchPlan:
     work: Path
     device: str = "cpu"
     precision: Precision = "float32"
+
+    @property
+    def spec(self) -> TransformSpec:
+        """What training expects between patch and recognizer: on CIFAR-10, in the paper's geometry, no camera."""
+        expected = pixels_spec if self.dataset.name == "cifar10" else pictures_spec
+        return expected(next(iter(self.frames.values())), self.side_px)
 
     @property
     def area(self) -> float:

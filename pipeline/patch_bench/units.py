@@ -15,7 +15,6 @@ from PIL import Image
 
 from calibration.errors import BadConfig
 from calibration.files import Document, read_document, sha256_bytes, write_document
-from pipeline.patch_bench.effort import pictures_spec
 from pipeline.patch_bench.plan import BenchPlan
 from pipeline.patch_bench.provenance import judging_code, key_of, training_code
 from pipeline.patch_bench.variants import Variant
@@ -133,7 +132,7 @@ def train_key(plan: BenchPlan, unit: TrainUnit) -> str:
             "terms": asdict(unit.variant.terms()),
             "seed": unit.seed,
             "geometry": plan.frames[unit.label].model_dump(mode="json"),
-            "spec": pictures_spec(plan.frames[unit.label], plan.side_px).sha256,
+            "spec": plan.spec.sha256,
             "surrogates": [each.contract.sha256 for each in plan.surrogates],
             "precision": plan.precision,
             "code": training_code(unit.variant.method),

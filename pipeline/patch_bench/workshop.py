@@ -16,7 +16,6 @@ import numpy as np
 
 from calibration.errors import NotReady
 from pipeline.patch_bench.datasets import Part
-from pipeline.patch_bench.effort import pictures_spec
 from pipeline.patch_bench.judging import judge_arm
 from pipeline.patch_bench.plan import BenchPlan
 from pipeline.patch_bench.units import (
@@ -102,7 +101,7 @@ def train_order(plan: BenchPlan, unit: TrainUnit) -> TrainOrder:
         picture_mm=geometry.outer_mm,
         method=unit.variant.method,
         terms=unit.variant.terms(),
-        spec=pictures_spec(geometry, plan.side_px),
+        spec=plan.spec,
         seed=unit.seed,
         steps=effort.steps,
         batch=effort.batch,
