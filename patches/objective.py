@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from patches.order import Views
 from patches.surrogates import Surrogate
 
 GAMUT_SPREAD = 0.75
@@ -20,6 +22,22 @@ def cross_entropy(pictures: Tensor, surrogates: Sequence[Surrogate], truth: Sequ
         functional.cross_entropy(surrogate.logits(pictures), right)
         for surrogate, right in zip(surrogates, truth, strict=True)
     ]
+    return torch.stack(losses).mean()
+
+
+def defended(pictures: Tensor, surrogates: Sequence[Surrogate], views: Views) -> Tensor:
+    """Cross-entropy where pictures ``(B, 3, H, W)`` show what the patch is for; of the rest, that they are not it.
+
+    The latter is the negative logarithm of what all other classes get together: which of them is none of the patch's
+    business.
+    """
+    losses = []
+    for surrogate, right, classes in zip(surrogates, views.truth, views.classes, strict=True):
+        scores = surrogate.logits(pictures)
+        every = scores.logsumexp(dim=1)
+        others = scores.index_fill(1, classes, -math.inf).logsumexp(dim=1)
+        wanted = torch.where(views.own, scores.gather(1, right[:, None])[:, 0], others)
+        losses.append((every - wanted).mean())
     return torch.stack(losses).mean()
 
 

@@ -47,7 +47,7 @@ class Terms:
     """What a method trains for beside the plain cross-entropy; each is off at 0.
 
     * ``smoothness``: weight of the total variation; ``gamut``: of color that ink does not reach.
-    * ``no_spoof``: share of the views that show another object, whose own class is then the right answer.
+    * ``no_spoof``: share of the views that show another object, where the patch's class is the one wrong answer.
     * ``fade``: share of the views whose object is faded out, so that the patch alone comes to be recognized.
     * ``disturb``: share of the views that get a corruption beyond those of the transforms.
     * ``attack_levels``: an inner attacker changes each view by up to so many of 255 levels before the patch answers.
@@ -99,11 +99,17 @@ class TrainOrder:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Pictures for the surrogates before the patch is on: scene, draws, and for each surrogate the right answers."""
+    """Pictures for the surrogates before the patch is on: scene, draws, and for each surrogate the right answers.
+
+    ``own`` ``(B,)`` bool: those that show what the patch is for. ``classes``: for each surrogate, ``(L,)`` int64, the
+    classes that it is for.
+    """
 
     scene: Scene
     draws: Draws
     truth: Sequence[Tensor]
+    own: Tensor
+    classes: Sequence[Tensor]
 
     def render(self, texture: Tensor | None) -> Tensor:
         """``(B, 3, S, S)`` with the texture ``(3, n, n)`` on, None for nothing."""
@@ -128,7 +134,8 @@ class Views:
             yield self._part(slice(start, start + size))
 
     def _part(self, chosen: slice) -> Views:
-        return Views(self.scene, self.draws.part(chosen), [each[chosen] for each in self.truth])
+        truth = [each[chosen] for each in self.truth]
+        return replace(self, draws=self.draws.part(chosen), truth=truth, own=self.own[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +201,14 @@ class Bench:
         return torch.Generator().manual_seed(step_seed(self.order.seed + 1, step))
 
     def _views(self, album: Album, draws: Draws, index: Tensor, answering: Sequence[Surrogate]) -> Views:
-        truth = [album.truth(each).to(index.device)[index] for each in answering]
-        return Views(album.scene, replace(draws, artwork=album.share(index)), truth)
+        answers = [album.truth(each).to(index.device) for each in answering]
+        return Views(
+            scene=album.scene,
+            draws=replace(draws, artwork=album.share(index)),
+            truth=[each[index] for each in answers],
+            own=index < album.own,
+            classes=[torch.unique(each[: album.own]) for each in answers],
+        )
 
 
 def presence(full: Tensor, fade: float, dice: torch.Generator) -> Tensor:

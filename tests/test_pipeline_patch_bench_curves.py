@@ -16,6 +16,7 @@ from test_pipeline_patch_bench import AREA, COLORS, LABELS, SIDE, TINY, color_mo
 
 from calibration.errors import BadUsage
 from patches.methods import METHODS
+from patches.methods.defensive import TERMS
 from patches.order import Terms, make_bench
 from pipeline.cli.app import main
 from pipeline.declaring import add_model
@@ -28,6 +29,8 @@ from pipeline.patch_bench.tables import make_tables
 from pipeline.patch_bench.trade_off import Dot, apart, curves, trade_off_figure
 from pipeline.patch_bench.variants import OBEYED, SWITCHED_ON, Variant, chosen_variants, method_names, terms_of
 from pipeline.recognizers import load_recognizers
+
+OWN_NO_SPOOF = f"defensive+no-spoof={TERMS.no_spoof}"
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +137,11 @@ def test_every_method_has_terms():
 
 def test_the_same_terms_by_another_name_are_the_same_training(folder, models, tmp_path):
     run_bench(plan_of(folder, models, tmp_path, "defensive", "defensive-no-disturb"))
-    plan = plan_of(folder, models, tmp_path, "defensive+no-spoof=0.25", "defensive+disturb=0.0")
+    plan = plan_of(folder, models, tmp_path, OWN_NO_SPOOF, "defensive+disturb=0.0")
     assert outlook(plan).patches_kept == outlook(plan).patches == 6
     tables = make_tables(run_bench(plan))
     assert [(each.method, each.steps) for each in tables.training] == [
-        ("defensive+no-spoof=0.25", 3),
+        (OWN_NO_SPOOF, 3),
         ("defensive+disturb=0.0", 3),
     ]
 
@@ -161,7 +164,7 @@ def dots(*names: str) -> list[Dot]:
         (("defensive+no-spoof=1", "defensive+disturb=0"), []),
         (("ensemble+fade=0.8", "mean+fade=0.2"), []),
         (("ensemble+fade=0.8+cells=8", "ensemble+cells=8"), [("ensemble+cells=8", "ensemble+fade=0.8+cells=8")]),
-        (("defensive", "defensive+no-spoof=0.25"), []),
+        (("defensive", OWN_NO_SPOOF), []),
         ((), []),
     ],
     ids=["in order", "two terms differ", "two methods", "another term is alike", "the same value", "nothing"],

@@ -14,10 +14,10 @@ from torch import Tensor
 from patches.correlation import correlation_distance
 from patches.disturb import disturbed
 from patches.methods.base import OneLatent, printable
-from patches.objective import cross_entropy
+from patches.objective import defended
 from patches.order import Bench, Terms, Views
 
-TERMS = Terms(no_spoof=0.25, disturb=0.5)
+TERMS = Terms(no_spoof=0.2, fade=0.8, disturb=0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Defensive(OneLatent):
         pictures = disturbed(views.render(texture), terms.disturb, bench.dice(step))
         if terms.attack_levels:
             pictures = attacked(pictures, bench, views, step)
-        loss = cross_entropy(pictures, bench.surrogates, views.truth) + printable(texture, bench)
+        loss = defended(pictures, bench.surrogates, views) + printable(texture, bench)
         if terms.correlation:
             loss = loss + terms.correlation * correlation_distance(texture, views, bench.surrogates)
         return loss
@@ -48,6 +48,6 @@ def attacked(pictures: Tensor, bench: Bench, views: Views, step: int) -> Tensor:
     budget = bench.terms.attack_levels / 255 * torch.rand(len(pictures), 1, 1, 1, generator=dice).to(pictures)
     start = budget * (2 * torch.rand(pictures.shape, generator=dice).to(pictures) - 1)
     seen = (pictures.detach() + start).clamp(0, 1).requires_grad_()
-    slope = torch.autograd.grad(cross_entropy(seen, bench.surrogates, views.truth), seen)[0]
+    slope = torch.autograd.grad(defended(seen, bench.surrogates, views), seen)[0]
     change = torch.minimum(torch.maximum(start + 1.25 * budget * slope.sign(), -budget), budget)
     return (pictures + change).clamp(0, 1)

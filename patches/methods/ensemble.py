@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from patches.methods.base import OneLatent, printable
-from patches.objective import cross_entropy
+from patches.objective import defended
 from patches.order import Bench, Terms
 
 TERMS = Terms()
@@ -24,4 +24,4 @@ class Ensemble(OneLatent):
     def loss(self, latents: Sequence[Tensor], step: int, bench: Bench) -> Tensor:
         """Mean over the surrogates."""
         texture, views = self.texture(latents, bench.order), bench.views(step)
-        return cross_entropy(views.render(texture), bench.surrogates, views.truth) + printable(texture, bench)
+        return defended(views.render(texture), bench.surrogates, views) + printable(texture, bench)
