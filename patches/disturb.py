@@ -1,4 +1,4 @@
-"""Corruptions in the training loop, beyond those of the transforms: grain, salt and pepper, fog, blocks, low contrast.
+"""Corruptions in the training loop, beyond those of the transforms, up to where hardly anything is left of a picture.
 
 Written for gradients and batches, apart from the noises that judge (:mod:`pipeline.noises`): training must not be tuned
 to the test. Every picture gets at most one, of random kind and severity.
@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from patches.resample import apply_rows, pixel_rows
 
 FOG_CELLS = (3, 6, 12)
 
@@ -34,15 +36,20 @@ def _normal(like: Tensor, dice: torch.Generator) -> Tensor:
 
 
 def grain(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
-    """Independent normal noise, sigma up to 0.25."""
-    return pictures + 0.25 * severity * _normal(pictures, dice)
+    """Independent normal noise, sigma up to 0.45."""
+    return pictures + 0.45 * severity * _normal(pictures, dice)
+
+
+def few_photons(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
+    """The noise of counting light, normal instead of Poisson's: 63 photons for white, down to 3."""
+    return pictures + (pictures.clamp(min=1e-3) / (63 - 60 * severity)).sqrt() * _normal(pictures, dice)
 
 
 def salt_and_pepper(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
-    """Up to a fifth of the values become black or white."""
+    """Up to a third of the values become black or white."""
     share = torch.rand(pictures.shape, generator=dice).to(pictures)
     flipped = (torch.rand(pictures.shape, generator=dice) < 0.5).to(pictures)
-    return torch.where(share < 0.2 * severity, flipped, pictures)
+    return torch.where(share < severity / 3, flipped, pictures)
 
 
 def fog(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
@@ -75,7 +82,7 @@ def smear(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
     """Motion over up to an eighth of the side in one of four directions, one for all."""
     length = max(2, round(float(torch.rand(1, generator=dice)) * pictures.shape[-1] / 8))
     across, down = ((1, 0), (0, 1), (1, 1), (1, -1))[int(torch.randint(4, (1,), generator=dice))]
-    shifts = [(round(i - (length - 1) / 2)) for i in range(length)]
+    shifts = [number - length // 2 for number in range(length)]
     padded = functional.pad(pictures, (length, length, length, length), mode="replicate")
     height, width = pictures.shape[-2:]
     moved = [
@@ -85,5 +92,22 @@ def smear(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
     return torch.stack(moved).mean(dim=0)
 
 
+def soft(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
+    """Out of focus: Gaussian blur, sigma up to a twelfth of the side."""
+    side = pictures.shape[-1]
+    edges = torch.arange(side + 1, dtype=pictures.dtype, device=pictures.device).expand(len(pictures), side + 1)
+    rows = pixel_rows(edges, side, severity[:, 0, 0, 0] * side / 12)[:, None]
+    return apply_rows(rows, rows, pictures)
+
+
 Corrupt = Callable[[Tensor, Tensor, torch.Generator], Tensor]
-KINDS: tuple[Corrupt, ...] = (grain, salt_and_pepper, fog, blocks, low_contrast, smear)
+KINDS: tuple[Corrupt, ...] = (
+    grain,
+    few_photons,
+    salt_and_pepper,
+    fog,
+    blocks,
+    low_contrast,
+    smear,
+    soft,
+)

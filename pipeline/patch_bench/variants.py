@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 SWITCHED_ON = {
     "smoothness": 0.1,
     "gamut": 0.5,
-    "no_spoof": 0.2,
+    "no_spoof": 0.15,
     "fade": 0.8,
-    "disturb": 0.7,
+    "disturb": 0.9,
     "attack_levels": 8.0,
     "correlation": 1.0,
     "cells": 16,
