@@ -9,7 +9,6 @@ from typing import Any
 
 from calibration.errors import BadUsage
 from calibration.files import in_file_name, write_bytes, write_json, write_text
-from patches.patch import PatchGeometry
 from pipeline.patch_bench.command import Asked, ask_for, frame_named
 from pipeline.patch_bench.datasets import frame_of
 from pipeline.patch_bench.figure import as_png, reach
@@ -87,14 +86,7 @@ def _framed(plan: BenchPlan, asked: Asked, area: float) -> BenchPlan:
     """The same plan with other frames."""
     shape = frame_named(asked.frame)
     frames = {label: frame_of(plan.dataset, label, shape, area, plan.side_px) for label in plan.classes}
-    return replace(plan, frames={label: with_texels(frame) for label, frame in frames.items()})
-
-
-def with_texels(frame: PatchGeometry) -> PatchGeometry:
-    """The frame with finer texels where it is so thin that none is in it: 5 % of 32 px are a ring of 0.4 px."""
-    while not frame.ring().any():
-        frame = frame.model_copy(update={"texel_mm": frame.texel_mm / 2})
-    return frame
+    return replace(plan, frames=frames)
 
 
 def curve_outlook(plans: Sequence[AreaPlan]) -> Result:

@@ -29,7 +29,9 @@ PAPER_RING = (30 / 32, 26 / 32)
 def square_ring(area: float, side_px: int) -> PatchGeometry:
     """A ring along the picture's border that covers the share ``area`` of it; a texel for each pixel."""
     inner_mm = OUTER_MM * math.sqrt(1 - area)
-    return PatchGeometry(target_mm=inner_mm, inner_mm=inner_mm, outer_mm=OUTER_MM, texel_mm=OUTER_MM / side_px)
+    return with_texels(
+        PatchGeometry(target_mm=inner_mm, inner_mm=inner_mm, outer_mm=OUTER_MM, texel_mm=OUTER_MM / side_px)
+    )
 
 
 def paper_ring(side_px: int) -> PatchGeometry:
@@ -53,13 +55,22 @@ def outline_ring(area: float, side_px: int, outline: Outline) -> PatchGeometry:
     """
     sticker = ring_along(OUTER_MM * outline, -OVERLAP, area_mm2=area * OUTER_MM**2, within_mm=OUTER_MM)
     inner_mm = 2 * float(np.abs(sticker.window.box.corners_mm).max())
-    return PatchGeometry(
-        target_mm=inner_mm, inner_mm=inner_mm, outer_mm=OUTER_MM, texel_mm=OUTER_MM / side_px, sticker=sticker
+    return with_texels(
+        PatchGeometry(
+            target_mm=inner_mm, inner_mm=inner_mm, outer_mm=OUTER_MM, texel_mm=OUTER_MM / side_px, sticker=sticker
+        )
     )
 
 
 def _square(side_mm: float) -> NDArray[np.float64]:
     return centered_box(np.zeros(2), side_mm, side_mm).corners_mm
+
+
+def with_texels(frame: PatchGeometry) -> PatchGeometry:
+    """The frame with finer texels where it is so thin that none is in it: 5 % of 32 px are a ring of 0.4 px."""
+    while not frame.ring().any():
+        frame = frame.model_copy(update={"texel_mm": frame.texel_mm / 2})
+    return frame
 
 
 def printed_region(geometry: PatchGeometry) -> Region:
