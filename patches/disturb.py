@@ -21,7 +21,8 @@ def disturbed(pictures: Tensor, share: float, dice: torch.Generator) -> Tensor:
     """``(B, 3, H, W)`` in [0, 1] → the same; of the pictures ``share`` are corrupted, as ``dice`` falls."""
     kinds = torch.randint(len(KINDS), (len(pictures),), generator=dice)
     kinds[torch.rand(len(pictures), generator=dice) >= share] = -1
-    severity = torch.rand(len(pictures), 1, 1, 1, generator=dice).to(pictures)
+    # Squared: mild ones are likelier than those that leave next to nothing to learn from.
+    severity = torch.rand(len(pictures), 1, 1, 1, generator=dice).to(pictures).square()
     result = pictures
     for number, corrupt in enumerate(KINDS):
         chosen = (kinds == number).nonzero()[:, 0].to(pictures.device)
