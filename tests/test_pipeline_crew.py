@@ -42,7 +42,16 @@ def waits(folder: Path, progress, stop) -> str:
 
 
 def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(each.cmdline())]
+    """The workers that run now; multiprocessing's resource tracker is none of them."""
+    return [each for each in psutil.Process().children(recursive=True) if "spawn_main" in command_of(each)]
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line; empty when it ended after it was listed."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 TASKS = [
