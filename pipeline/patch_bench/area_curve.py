@@ -10,7 +10,7 @@ from typing import Any
 from calibration.errors import BadUsage
 from calibration.files import in_file_name, write_bytes, write_json, write_text
 from pipeline.patch_bench.command import Asked, ask_for, frame_named
-from pipeline.patch_bench.datasets import frame_of
+from pipeline.patch_bench.datasets import frames_of
 from pipeline.patch_bench.figure import as_png, reach
 from pipeline.patch_bench.files import as_csv, interval, markdown_table, side, write_tables
 from pipeline.patch_bench.plan import BenchPlan
@@ -84,9 +84,7 @@ def _share(word: str) -> float:
 
 def _framed(plan: BenchPlan, asked: Asked, area: float) -> BenchPlan:
     """The same plan with other frames."""
-    shape = frame_named(asked.frame)
-    frames = {label: frame_of(plan.dataset, label, shape, area, plan.side_px) for label in plan.classes}
-    return replace(plan, frames=frames)
+    return replace(plan, frames=frames_of(plan.dataset, plan.classes, frame_named(asked.frame), area, plan.side_px))
 
 
 def curve_outlook(plans: Sequence[AreaPlan]) -> Result:

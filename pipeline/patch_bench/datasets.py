@@ -114,6 +114,13 @@ def frame_of(dataset: Dataset, label: str, shape: Shape | None, area: float | No
     return outline_ring(share, side_px, outline)
 
 
+def frames_of(
+    dataset: Dataset, labels: Sequence[str], shape: Shape | None, area: float | None, side_px: int
+) -> dict[str, PatchGeometry]:
+    """The frame of each class, by its label."""
+    return {label: frame_of(dataset, label, shape, area, side_px) for label in labels}
+
+
 # ---- Where data are
 
 

@@ -7,29 +7,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.zoo.labels import LABELS
+
 Outline = NDArray[np.float64]
 """Corners ``(N, 2)``: x right, y down, from the middle of the picture, in shares of its side."""
 
 CIRCLE_CORNERS = 96
-TRIANGLES_UP = frozenset(
-    {
-        "right-of-way",
-        "general-caution",
-        "curve-left",
-        "curve-right",
-        "double-curve",
-        "bumpy-road",
-        "slippery-road",
-        "road-narrows-right",
-        "road-work",
-        "traffic-signals",
-        "pedestrians",
-        "children-crossing",
-        "bicycles-crossing",
-        "ice-snow",
-        "wild-animals",
-    }
-)
+DANGERS = LABELS[LABELS.index("general-caution") : LABELS.index("wild-animals") + 1]
+TRIANGLES_UP = frozenset(("right-of-way", *DANGERS))
 
 
 def sign_outline(label: str, share: float) -> Outline:

@@ -12,7 +12,7 @@ from calibration.errors import BadInput, BadUsage
 from patches.patch import PatchGeometry
 from patches.spec import TransformSpec
 from pipeline.noises import Table
-from pipeline.patch_bench.datasets import Dataset, Shape, chosen_classes, frame_of
+from pipeline.patch_bench.datasets import Dataset, Shape, chosen_classes, frames_of
 from pipeline.patch_bench.effort import CONTROLS, Effort, pictures_spec, pixels_spec
 from pipeline.patch_bench.variants import Variant
 from pipeline.recognizers import Recognizer
@@ -119,7 +119,7 @@ def make_plan(
         variants=variants,
         controls=tuple(dict.fromkeys(controls)),
         effort=effort,
-        frames={label: frame_of(dataset, label, shape, area, side_px) for label in classes},
+        frames=frames_of(dataset, classes, shape, area, side_px),
         side_px=side_px,
         seed=seed,
         work=work,
