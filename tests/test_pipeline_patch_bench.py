@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from color_model import color_model
 from PIL import Image
 
 from calibration.errors import BadInput, BadUsage, MissingFile
@@ -88,24 +88,6 @@ def models(tmp_path_factory) -> Path:
         path.write_bytes(color_model(seen))
         add_model(path, folder, name=name, labels=LABELS, family=name, held_out=held_out)
     return folder
-
-
-def color_model(seen: np.ndarray) -> bytes:
-    """ONNX: each class scores the mean of its channel over ``seen``, times 20, less for dark pictures."""
-    weights = np.zeros((3, 3, SIDE, SIDE), np.float32)
-    for channel in range(3):
-        weights[channel, channel] = 20 * seen / seen.sum()
-    nodes = [
-        helper.make_node("Conv", ["image", "w"], ["map"], kernel_shape=[SIDE, SIDE]),
-        helper.make_node("Flatten", ["map"], ["scores"]),
-    ]
-    ends = [
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, SIDE, SIDE]),
-        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3]),
-    ]
-    graph = helper.make_graph(nodes, "color", ends[:1], ends[1:], [numpy_helper.from_array(weights, "w")])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    return bytes(model.SerializeToString())
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from color_model import color_model
 from PIL import Image
 from test_patches_train import TWO, order, picture
-from test_pipeline_patch_bench import AREA, COLORS, LABELS, SIDE, TINY, color_model
+from test_pipeline_patch_bench import AREA, COLORS, LABELS, SIDE, TINY
 
 from calibration.errors import BadUsage
 from patches.methods import METHODS

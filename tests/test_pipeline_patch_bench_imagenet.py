@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from color_model import color_model
 from PIL import Image
 
 from calibration.errors import BadInput, BadUsage
@@ -66,31 +66,13 @@ def objects() -> Photographed:
     return photographed(SCENES, GROUNDS)
 
 
-def color_model(side: int) -> bytes:
-    """ONNX of a fixed input size: each class scores the mean of its channel."""
-    weights = np.zeros((3, 3, side, side), np.float32)
-    for channel in range(3):
-        weights[channel, channel] = 20 / side**2
-    nodes = [
-        helper.make_node("Conv", ["image", "w"], ["map"], kernel_shape=[side, side]),
-        helper.make_node("Flatten", ["map"], ["scores"]),
-    ]
-    ends = [
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, side, side]),
-        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3]),
-    ]
-    graph = helper.make_graph(nodes, "color", ends[:1], ends[1:], [numpy_helper.from_array(weights, "w")])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    return bytes(model.SerializeToString())
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
     """Recognizers of two families and three input sizes that name the color they see most of; none is held out."""
     folder = tmp_path_factory.mktemp("models")
     for name, (family, side) in NETWORKS.items():
         path = folder.parent / f"{name}.onnx"
-        path.write_bytes(color_model(side))
+        path.write_bytes(color_model(np.ones((side, side), bool)))
         add_model(path, folder, name=name, labels=tuple(COLORS), family=family)
     return folder
 
