@@ -167,6 +167,7 @@ class Album:
 class Bench:
     """What does not change during a run. ``ring`` ``(n, n)`` bool: the texels that are printed.
 
+    ``answers``: for each surrogate, ``(K,)`` int64, the right one to each picture of the album.
     ``stamp``: a checkpoint with another one belongs to another run.
     """
 
@@ -174,6 +175,7 @@ class Bench:
     terms: Terms
     ring: Tensor
     album: Album
+    answers: Sequence[Tensor]
     judged: Album
     surrogates: Sequence[Surrogate]
     held_out: Sequence[Surrogate]
@@ -188,20 +190,20 @@ class Bench:
         draws = draws_of(order, self.album.scene, step, order.batch)
         draws = replace(draws, presence=presence(draws.presence, self.terms.fade, self.dice(step)))
         index = self.album.chosen(draws.artwork, self.terms.no_spoof)
-        return self._views(self.album, draws, index, self.surrogates)
+        return self._views(self.album, draws, index, self.answers)
 
     def validation(self) -> Views:
         """The views that no step ever sees, always the same; one truth for each surrogate and each judge."""
         draws = draws_of(self.order, self.judged.scene, VALIDATION, self.order.validation)
         index = self.judged.chosen(draws.artwork, 0.0)
-        return self._views(self.judged, draws, index, (*self.surrogates, *self.held_out))
+        answers = [self.judged.truth(each).to(index.device) for each in (*self.surrogates, *self.held_out)]
+        return self._views(self.judged, draws, index, answers)
 
     def dice(self, step: int) -> torch.Generator:
         """A generator of its own for what a method draws beside the transforms."""
         return torch.Generator().manual_seed(step_seed(self.order.seed + 1, step))
 
-    def _views(self, album: Album, draws: Draws, index: Tensor, answering: Sequence[Surrogate]) -> Views:
-        answers = [album.truth(each).to(index.device) for each in answering]
+    def _views(self, album: Album, draws: Draws, index: Tensor, answers: Sequence[Tensor]) -> Views:
         return Views(
             scene=album.scene,
             draws=replace(draws, artwork=album.share(index)),
@@ -243,8 +245,7 @@ def make_bench(
     album = make_album(order, (*order.pictures, *order.others), len(order.pictures), side)
     chosen = order.judged or order.pictures
     judged = make_album(order, chosen, len(chosen), side) if order.judged or order.others else album
-    for each in surrogates:
-        album.truth(each)
+    answers = [album.truth(each).to(device) for each in surrogates]
     for each in (*surrogates, *held_out):
         judged.truth(each)
     return Bench(
@@ -252,6 +253,7 @@ def make_bench(
         terms=terms,
         ring=torch.from_numpy(order.geometry.ring()).to(device),
         album=album,
+        answers=answers,
         judged=judged,
         surrogates=[each.on(device, order.precision) for each in surrogates],
         held_out=[each.on(device) for each in held_out],
