@@ -18,7 +18,7 @@ SWITCHED_ON = {
     "gamut": 0.5,
     "no_spoof": 0.15,
     "fade": 0.8,
-    "disturb": 0.5,
+    "disturb": 0.9,
     "attack_levels": 8.0,
     "correlation": 1.0,
     "cells": 16,
