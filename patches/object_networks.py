@@ -1,7 +1,7 @@
-"""Small recognizers of six families for photographs of everyday objects, 32 px a side: the zoo's other half.
+"""Small recognizers of five families for photographs of everyday objects, 32 px a side: the zoo's other half.
 
 Built from the blocks of :mod:`patches.networks`, with fewer reductions. Fewer than 860,000 parameters each. The fire
-module is SqueezeNet's (arXiv 1602.07360), the inception module that of Szegedy et al. (arXiv 1512.00567).
+module is SqueezeNet's (arXiv 1602.07360).
 """
 
 from __future__ import annotations
@@ -95,37 +95,6 @@ def squeezenet(n_labels: int) -> nn.Module:
     )
 
 
-class Inception(nn.Module):
-    """1x1, 3x3, two 3x3 and a pooling side by side; ``reduced`` are the 1x1 before the second and the third."""
-
-    def __init__(self, inside: int, point: int, area: int, wide: int, pooled: int) -> None:
-        super().__init__()
-        reduced = (3 * area // 5, 3 * wide // 5)
-        self.point = conv_bn(inside, point, 1)
-        self.area = nn.Sequential(conv_bn(inside, reduced[0], 1), conv_bn(reduced[0], area))
-        self.wide = nn.Sequential(conv_bn(inside, reduced[1], 1), conv_bn(reduced[1], wide), conv_bn(wide, wide))
-        self.pooled = nn.Sequential(nn.MaxPool2d(3, 1, 1), conv_bn(inside, pooled, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.point(x), self.area(x), self.wide(x), self.pooled(x)], dim=1)
-
-
-def googlenet(n_labels: int) -> nn.Module:
-    """Inception modules at 16, 8 and 4 px."""
-    return nn.Sequential(
-        conv_bn(3, 48),
-        nn.MaxPool2d(2),
-        Inception(48, 40, 64, 32, 24),
-        Inception(160, 48, 80, 40, 32),
-        nn.MaxPool2d(2),
-        Inception(200, 48, 80, 40, 32),
-        Inception(200, 52, 84, 42, 34),
-        nn.MaxPool2d(2),
-        Inception(212, 64, 90, 40, 40),
-        Head(234, n_labels),
-    )
-
-
 def cct(n_labels: int) -> nn.Module:
     """Compact convolutional transformer, 64 tokens."""
     network = CompactTransformer(n_labels, dim=168, depth=2, tokens=64)
@@ -151,7 +120,6 @@ OBJECT_ARCHITECTURES: dict[str, Architecture] = {
         _architecture("vgg", vgg, 20),
         _architecture("resnet", resnet, 16),
         _architecture("squeezenet", squeezenet, 24),
-        _architecture("googlenet", googlenet, 26),
         _architecture("densenet", densenet, 22),
         _architecture("cct", cct, 26),
     )

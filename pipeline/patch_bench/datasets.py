@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from pipeline.zoo.photos import (
 
 Pixels = NDArray[np.uint8]
 Part = Literal["training", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 Shape = Literal["square", "outline"]
 Item = TypeVar("Item")
 
@@ -66,7 +67,7 @@ class Pictures:
 
 
 class Dataset(Protocol):
-    """Pictures by class. ``object_share``: side of the object in a picture, in shares of the picture's."""
+    """Pictures by class."""
 
     @property
     def name(self) -> str:
@@ -79,6 +80,10 @@ class Dataset(Protocol):
     @property
     def object_share(self) -> float:
         """Side of the object, in shares of the picture's."""
+
+    @property
+    def digital(self) -> bool:
+        """A patch overwrites the picture's own few pixels, as in the paper: nothing is printed, and nothing moves."""
 
     @property
     def digest(self) -> str:
@@ -101,9 +106,9 @@ def spread(items: Sequence[Item], limit: int) -> list[Item]:
 def frame_of(dataset: Dataset, label: str, shape: Shape | None, area: float | None, side_px: int) -> PatchGeometry:
     """The frame for a class: where nothing is said, along the outline of its objects if they have one.
 
-    On the paper's data set it is the paper's ring, unless a shape or a share is asked for.
+    In pixels it is the paper's ring, unless a shape or a share is asked for.
     """
-    if dataset.name == "cifar10" and shape is None and area is None:
+    if dataset.digital and shape is None and area is None:
         return paper_ring(side_px)
     outline = dataset.outline(label)
     if shape == "outline" and outline is None:
@@ -175,7 +180,8 @@ def find_data(name: str, data: Path | None, places: Sequence[Path]) -> Path:
 class Photographs:
     """Photographs of a data set: ``listed`` has those of each class and part. Those of one track are a cluster.
 
-    ``packed``: a folder with them as arrays, where reading the source again and again would take too long.
+    ``outlines``: those of the classes whose objects have one in common. ``packed``: a folder with the photographs as
+    arrays, where reading the source again and again would take too long.
     """
 
     name: str
@@ -184,11 +190,13 @@ class Photographs:
     object_share: float
     digest: str
     listed: Mapping[tuple[str, Part], tuple[Photo, ...]]
+    outlines: Mapping[str, Outline] = field(default_factory=dict)
+    digital: bool = False
     packed: Path | None = None
 
     def outline(self, label: str) -> Outline | None:
-        """That of the sign; objects have none."""
-        return sign_outline(label, self.object_share) if self.name == "gtsrb" else None
+        """That of the class."""
+        return self.outlines.get(label)
 
     def pictures(self, label: str, part: Part, side_px: int, limit: int) -> Pictures:
         """The photographs, in the order of their names."""
@@ -217,7 +225,8 @@ def open_signs(source: Path) -> Photographs:
             listed[label, "validation"] = tuple(photo for photo in held_out if photo.track in choosing)
             listed[label, "test"] = tuple(photo for photo in held_out if photo.track not in choosing)
     classes = tuple(dict.fromkeys(label for label, _ in listed))
-    return Photographs("gtsrb", source, classes, SIGN_SHARE, source_digest(found), listed)
+    outlines = {label: sign_outline(label, SIGN_SHARE) for label in classes}
+    return Photographs("gtsrb", source, classes, SIGN_SHARE, source_digest(found), listed, outlines)
 
 
 def open_objects(source: Path, work: Path) -> Photographs:
@@ -240,7 +249,7 @@ def open_objects(source: Path, work: Path) -> Photographs:
     digest = source_digest(found)
     packed = work / f"cifar10-{digest[:16]}"
     pack(source, listed, packed)
-    return Photographs("cifar10", source, OBJECT_LABELS, OBJECT_SHARE, digest, listed, packed)
+    return Photographs("cifar10", source, OBJECT_LABELS, OBJECT_SHARE, digest, listed, digital=True, packed=packed)
 
 
 def source_digest(found: PhotoSet) -> str:
@@ -288,6 +297,7 @@ class OwnFolder:
     digest: str
     files: Mapping[str, tuple[Path, ...]]
     object_share: float = SIGN_SHARE
+    digital: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:

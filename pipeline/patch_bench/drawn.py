@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.patch_bench.datasets import Part, Pictures
 
 Pixels = NDArray[np.uint8]
-PARTS = ("training", "validation", "test")
 DRAWN_PX = 128
 GROUND_CELLS = 5
 SIDE_SHARE = (0.74, 0.84)
@@ -33,6 +32,7 @@ class Drawn:
 
     name: str = "drawn"
     object_share: float = 0.8
+    digital: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class Drawn:
 
     def pictures(self, label: str, part: Part, side_px: int, limit: int) -> Pictures:
         """``limit`` views of the sign: size, place, turn, light and ground are random, and different in each part."""
-        from pipeline.patch_bench.datasets import Pictures
+        from pipeline.patch_bench.datasets import PARTS, Pictures
 
         sign = render(artwork(label), DRAWN_PX)
         dice = np.random.default_rng([self.classes.index(label), PARTS.index(part)])

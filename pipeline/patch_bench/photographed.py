@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 Light = NDArray[np.float32]
-PARTS = ("training", "validation", "test")
 OVERSAMPLING = 2
 SIDE_SHARE = (0.55, 0.7)
 """Side of the object's square: with the turn and the shift it stays clear of a square frame on 30 % of the picture."""
@@ -50,6 +49,7 @@ class Photographed:
     digest: str
     name: str = "imagenet"
     object_share: float = sum(SIDE_SHARE) / 2
+    digital: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class Photographed:
 
     def pictures(self, label: str, part: Part, side_px: int, limit: int) -> Pictures:
         """``limit`` views: object, ground and its crop, size, place, turn and light are random, for each part anew."""
-        from pipeline.patch_bench.datasets import Pictures
+        from pipeline.patch_bench.datasets import PARTS, Pictures
 
         scene, held_out = self.scenes[label], part == "test"
         objects = scene.held_out if held_out else scene.artworks

@@ -47,8 +47,8 @@ class BenchPlan:
 
     @property
     def spec(self) -> TransformSpec:
-        """What training expects between patch and recognizer: on CIFAR-10, in the paper's geometry, no camera."""
-        expected = pixels_spec if self.dataset.name == "cifar10" else pictures_spec
+        """What training expects between patch and recognizer."""
+        expected = pixels_spec if self.dataset.digital else pictures_spec
         return expected(next(iter(self.frames.values())), self.side_px)
 
     @property
@@ -68,11 +68,11 @@ class BenchPlan:
 
     @property
     def table(self) -> Table:
-        """The constants of corruptions: CIFAR-10's own ones on CIFAR-10, elsewhere those of ImageNet-C.
+        """The constants of corruptions: CIFAR-10's own ones on its 32 px, elsewhere those of ImageNet-C.
 
         Signs of 48 px are hardly hurt by the constants that were made for 32 px.
         """
-        return "cifar" if self.dataset.name == "cifar10" else "imagenet"
+        return "cifar" if self.dataset.digital else "imagenet"
 
     def noise_seed(self, label: str) -> int:
         """The seed of corruptions and attacks: that of the class, the same for all arms, so that they are paired."""
