@@ -97,7 +97,7 @@ def squeezenet(n_labels: int) -> nn.Module:
 
 def cct(n_labels: int) -> nn.Module:
     """Compact convolutional transformer, 64 tokens."""
-    network = CompactTransformer(n_labels, dim=168, depth=2, tokens=64)
+    network = CompactTransformer(n_labels, dim=168, depth=2, tokens=64, dropout=0.2)
     network.tokenize = nn.Sequential(
         conv_bn(3, 56),
         nn.MaxPool2d(2),

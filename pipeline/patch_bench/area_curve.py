@@ -15,7 +15,7 @@ from pipeline.patch_bench.figure import as_png, reach
 from pipeline.patch_bench.files import as_csv, interval, markdown_table, side, write_tables
 from pipeline.patch_bench.plan import BenchPlan
 from pipeline.patch_bench.run import Progress, outlook, run_bench
-from pipeline.patch_bench.tables import CLEAN, CORRUPTIONS, Tables, make_tables
+from pipeline.patch_bench.tables import CLEAN, CORRUPTIONS, Gain, Tables, make_tables
 from pipeline.result import Result, Table
 
 FORMAT = {"format": "dpcam.bench-patches-area", "version": 1}
@@ -34,17 +34,10 @@ class AreaPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class AreaGain:
+class AreaGain(Gain):
     """A trained method over bare, in points, with a frame of this area."""
 
-    dataset: str
-    method: str
     area: float
-    noise: str
-    held_out: bool
-    points: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +135,7 @@ def area_gains(of: AreaPlan, tables: Tables) -> Iterator[AreaGain]:
     trained = {each.name for each in of.plan.variants}
     for each in tables.gains:
         if each.method in trained and each.noise in NOISES:
-            values = (each.points, each.low, each.high)
-            yield AreaGain(each.dataset, each.method, of.area, each.noise, each.held_out, *values)
+            yield AreaGain(**asdict(each), area=of.area)
 
 
 # ---- Files
