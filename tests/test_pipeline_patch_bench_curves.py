@@ -219,7 +219,7 @@ def test_a_curve_has_every_area_and_its_files_say_the_same(folder, models, tmp_p
     assert code == 0, found["errors"]
     curve, files = found["data"]["curve"], found["data"]["files"]
     assert all(
-        list(each) == ["dataset", "method", "area", "noise", "held_out", "points", "low", "high"] for each in curve
+        list(each) == ["dataset", "method", "noise", "held_out", "points", "low", "high", "area"] for each in curve
     )
     assert {(each["method"], each["area"], each["noise"], each["held_out"]) for each in curve} == {
         (method, area, noise, held_out)
