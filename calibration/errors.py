@@ -11,7 +11,15 @@
     │   ├── CameraGone    4   camera
     │   ├── SessionLocked 4   locked
     │   ├── DiskFull      4   disk
-    │   └── NoProvider    4   provider
+    │   ├── NoProvider    4   provider
+    │   ├── NoPrintServer 4   print-server     no print system answers
+    │   └── NotPrinted    4   not-printed      no sheet came out
+    │       ├── PrinterUnknown  4  printer-unknown
+    │       ├── PrinterStopped  4  printer-stopped
+    │       ├── PrintRefused    4  print-refused     the printer cannot do what is asked for
+    │       │   └── MediaRefused  4  media-refused
+    │       ├── JobAborted      4  job-aborted       ended by the printer or by somebody
+    │       └── JobUnfinished   4  job-unfinished    not ended in the time given
     ├── Incomplete        5   incomplete       finished, but some shots or samples failed
     ├── LimitNotMet       6   limit            finished, but a stated limit is not met
     └── Interrupted     130   interrupted      consistent and resumable (143 after SIGTERM)
@@ -105,6 +113,54 @@ class NoProvider(NotReady):
     """The execution provider that was asked for is not available."""
 
     code = "provider"
+
+
+class NoPrintServer(NotReady):
+    """No print system answers at the address."""
+
+    code = "print-server"
+
+
+class NotPrinted(NotReady):
+    """A print system answers, but no sheet came out; also a job that says "completed" and printed nothing."""
+
+    code = "not-printed"
+
+
+class PrinterUnknown(NotPrinted):
+    """The print server has no printer of that name."""
+
+    code = "printer-unknown"
+
+
+class PrinterStopped(NotPrinted):
+    """The printer is stopped, or stopped while the job waited."""
+
+    code = "printer-stopped"
+
+
+class PrintRefused(NotPrinted):
+    """The printer takes no jobs, or cannot do what is asked for: scaling off, the resolution, the format."""
+
+    code = "print-refused"
+
+
+class MediaRefused(PrintRefused):
+    """The printer has no paper of the sheet's size."""
+
+    code = "media-refused"
+
+
+class JobAborted(NotPrinted):
+    """The printer gave the job up, or somebody canceled it."""
+
+    code = "job-aborted"
+
+
+class JobUnfinished(NotPrinted):
+    """The job had not ended in the time given."""
+
+    code = "job-unfinished"
 
 
 class Incomplete(DpcamError):

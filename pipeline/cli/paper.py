@@ -1,4 +1,4 @@
-"""``dpcam sheet`` and ``print``: from a patch to a sticker on paper."""
+"""``dpcam sheet``: from an arm to a sheet of paper."""
 
 from __future__ import annotations
 
@@ -17,25 +17,7 @@ PaperOption = Annotated[str | None, typer.Option(help="A5, A4, A3, A2, Letter, L
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    command(app, "print")(print_patch)
     app.add_typer(group, name="sheet")
-
-
-def print_patch(
-    label: Annotated[
-        str | None, typer.Argument(help="The class; the lab's target by default.", metavar="LABEL")
-    ] = None,
-    paper: PaperOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; the lab's sheets/ by default.")] = None,
-    lab: LabOption = Path(),
-    dry_run: DryRunOption = False,
-) -> Result:
-    """Lay out a patch's sheet at true scale: patch, AprilTags, ruler, color strip, cut marks, serial."""
-    from pipeline.sheets import make_patch_sheet
-
-    opened = enter_lab(lab, {"sheet.paper": paper})
-    made = make_patch_sheet(opened, label or opened.config.target.label, out, write=not dry_run)
-    return _sheet_result(made.pdf, made.json, made.sheet.id, dry_run=dry_run)
 
 
 @command(group, "make")
@@ -53,7 +35,7 @@ def make(
 
     opened = enter_lab(lab, {"sheet.paper": paper, "lab.seed": seed, "target.label": label}, required=False)
     made = make_arm_sheet(opened, arm, out, write=not dry_run)
-    return _sheet_result(made.pdf, made.json, made.sheet.id, dry_run=dry_run)
+    return sheet_result(made.pdf, made.json, made.sheet.id, dry_run=dry_run)
 
 
 @command(group, "target")
@@ -73,7 +55,8 @@ def target(
     return Result(data={"pdf": str(path), "label": opened.config.target.label}, lines=[str(path)])
 
 
-def _sheet_result(pdf: Path, json: Path, serial: str, *, dry_run: bool) -> Result:
+def sheet_result(pdf: Path, json: Path, serial: str, *, dry_run: bool) -> Result:
+    """The answer for a sheet that was made, or would be."""
     verb = "would write" if dry_run else "wrote"
     line = f"{verb} {pdf}: print at 100 %, without fitting to the page"
     return Result(data={"pdf": str(pdf), "sheet": str(json), "id": serial}, lines=[line])

@@ -1,0 +1,115 @@
+"""The printers that there are: those of a CUPS server, and those at an address of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from calibration.errors import PrinterUnknown, PrintRefused
+from patches.ipp import Answer, Attributes, Operation, Resolution, Status, Tag, ask, attribute
+
+STATES = {3: "idle", 4: "processing", 5: "stopped"}
+ASKED = (
+    "printer-name",
+    "printer-info",
+    "printer-state",
+    "printer-state-reasons",
+    "printer-state-message",
+    "printer-is-accepting-jobs",
+    "media-supported",
+    "media-ready",
+    "printer-resolution-supported",
+    "print-scaling-supported",
+    "document-format-supported",
+    "sides-supported",
+    "number-up-supported",
+)
+REQUESTED = attribute("requested-attributes", Tag.KEYWORD, *ASKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Printer:
+    """What a printer says about itself; what it does not say is empty.
+
+    ``state`` is idle, processing, stopped or unknown; ``media`` are PWG names (``iso_a4_210x297mm``), ``ready`` those
+    that are loaded; ``number_up``: whether it can put several pages on a sheet.
+    """
+
+    name: str
+    uri: str
+    info: str = ""
+    state: str = "unknown"
+    reasons: tuple[str, ...] = ()
+    message: str = ""
+    accepting: bool = True
+    media: tuple[str, ...] = ()
+    ready: tuple[str, ...] = ()
+    resolutions: tuple[Resolution, ...] = ()
+    scalings: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    one_sided: bool = False
+    number_up: bool = False
+
+    @property
+    def why(self) -> str:
+        """What is the matter with it, in its own words; empty when it says nothing."""
+        return ", ".join(dict.fromkeys(filter(None, (*self.reasons, self.message))))
+
+
+def list_printers(server: str) -> tuple[Printer, ...]:
+    """The printers of a CUPS server (``HOST[:PORT]``), by name; :class:`NoPrintServer` when none answers."""
+    answer = ask(f"ipp://{server}/", Operation.CUPS_GET_PRINTERS, [REQUESTED])
+    if answer.status == Status.NOT_FOUND:
+        return ()
+    refuse_failure(answer, f"{server} does not list its printers")
+    found = [_printer(each, _queue(server, each.text("printer-name"))) for each in answer.printers]
+    return tuple(sorted(found, key=lambda printer: printer.name))
+
+
+def find_printer(name: str, server: str) -> Printer:
+    """The printer of that name at the server, or the one at an address (``ipp://…``).
+
+    :class:`PrinterUnknown` when there is none, :class:`NoPrintServer` when nothing answers.
+    """
+    uri = name if "://" in name else _queue(server, name)
+    answer = ask(uri, Operation.GET_PRINTER_ATTRIBUTES, [REQUESTED])
+    if answer.status == Status.NOT_FOUND:
+        raise _unknown(name, server)
+    refuse_failure(answer, f"{name} does not say what it can do")
+    return _printer(next(iter(answer.printers), Attributes()), uri)
+
+
+def refuse_failure(answer: Answer, what: str) -> None:
+    """:class:`PrintRefused` unless the answer is a success: ``what`` is wrong, and the printer's words."""
+    if not answer.ok:
+        raise PrintRefused(f"{what}: {answer.message or f'IPP status {answer.status:#06x}'}")
+
+
+def _queue(server: str, name: str) -> str:
+    return f"ipp://{server}/printers/{quote(name, safe='')}"
+
+
+def _unknown(name: str, server: str) -> PrinterUnknown:
+    if "://" in name:
+        return PrinterUnknown(f"there is no printer at {name}", hint="most printers answer at ipp://HOST/ipp/print")
+    known = ", ".join(printer.name for printer in list_printers(server)) or "none"
+    return PrinterUnknown(f"{server} has no printer {name!r}; it has: {known}", hint="dpcam print --list")
+
+
+def _printer(found: Attributes, uri: str) -> Printer:
+    return Printer(
+        name=found.text("printer-name") or uri,
+        uri=uri,
+        info=found.text("printer-info"),
+        state=STATES.get(found.number("printer-state") or 0, "unknown"),
+        reasons=tuple(reason for reason in found.texts("printer-state-reasons") if reason != "none"),
+        message=found.text("printer-state-message"),
+        accepting=found.all("printer-is-accepting-jobs") != (False,),
+        media=found.texts("media-supported"),
+        ready=found.texts("media-ready"),
+        resolutions=found.resolutions("printer-resolution-supported"),
+        scalings=found.texts("print-scaling-supported"),
+        formats=found.texts("document-format-supported"),
+        one_sided="one-sided" in found.texts("sides-supported"),
+        number_up="number-up-supported" in found,
+    )
