@@ -10,8 +10,9 @@ from calibration.files import read_bytes, write_bytes
 from calibration.sheet import ARMS
 from patches.pdf import sheet_pdf, texture_png
 from patches.printers import find_printer
-from patches.printing import Patience, PrintedJob, PrintOrder, Say, Ticket, print_document, validate
+from patches.printing import Patience, PrintedJob, Say, print_document
 from patches.proof import Gamut, gamut_of, page_picture, read_profile, soft_proof
+from patches.ticket import PrintOrder, Ticket, validate
 from pipeline.lab import Lab
 from pipeline.sheets import MadeSheet, Printed, find_patch, make_arm_sheet, make_patch_sheet, printed_on
 
@@ -20,10 +21,14 @@ PROOF_DPI = 150
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where to print to: a queue of the server, or a printer's own address; ``dpi``: None for its usual resolution."""
+    """Where to print to: a queue of the server, or a printer's own address; ``dpi``: None for its usual resolution.
+
+    ``user``: whose job it will be.
+    """
 
     printer: str
     server: str
+    user: str
     dpi: int | None = None
     patience: Patience = field(default_factory=Patience)
 
@@ -80,4 +85,4 @@ def _printed(lab: Lab, name: str) -> Printed:
 
 def _order(made: MadeSheet, pdf: bytes, to: Destination) -> PrintOrder:
     sheet = made.sheet
-    return PrintOrder(f"dpcam {sheet.id}", pdf, sheet.width_mm, sheet.height_mm, dpi=to.dpi)
+    return PrintOrder(f"dpcam {sheet.id}", pdf, sheet.width_mm, sheet.height_mm, dpi=to.dpi, user=to.user)

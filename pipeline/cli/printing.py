@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +18,7 @@ from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
     from patches.printers import Printer
-    from patches.printing import Ticket
+    from patches.ticket import Ticket
     from pipeline.printing import Destination, Proof
     from pipeline.sheets import MadeSheet
 
@@ -65,9 +66,17 @@ def print_patch(
     if proof:
         result = _with_proof(result, proof_sheet(opened, name, made, proof, write=not dry_run))
     if to:
-        destination = Destination(to, server, dpi, Patience(wait_s=wait))
+        destination = Destination(to, server, _user(), dpi, Patience(wait_s=wait))
         result = _with_job(result, made, destination, dry_run=dry_run)
     return result
+
+
+def _user() -> str:
+    """Who is printing; a process in a bare container may have no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "dpcam"
 
 
 def _printers(server: str) -> Result:
