@@ -104,8 +104,12 @@ def test_a_refusal_keeps_its_words_and_what_was_not_supported():
     assert "media" in said.unsupported
 
 
-WHOLE = HEAD + b"\x01" + value(Tag.CHARSET, "attributes-charset", b"utf-8") + b"\x04" + value(
-    Tag.RESOLUTION, "printer-resolution-supported", struct.pack(">iib", 600, 600, 3)
+WHOLE = (
+    HEAD
+    + b"\x01"
+    + value(Tag.CHARSET, "attributes-charset", b"utf-8")
+    + b"\x04"
+    + value(Tag.RESOLUTION, "printer-resolution-supported", struct.pack(">iib", 600, 600, 3))
 )
 
 
@@ -183,7 +187,9 @@ def test_somebody_who_hangs_up():
         thread.join()
 
 
-@pytest.mark.parametrize("uri", ["", "printer", "ftp://x/", "ipp:///run/cups.sock/", "ipp://x:y/", "ipp://[/", "ipp://ö/"])
+@pytest.mark.parametrize(
+    "uri", ["", "printer", "ftp://x/", "ipp:///run/cups.sock/", "ipp://x:y/", "ipp://[/", "ipp://ö/"]
+)
 def test_what_is_no_address(uri: str):
     with pytest.raises(BadUsage, match="no address of a printer"):
         ask(uri, Operation.GET_PRINTER_ATTRIBUTES)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pypdfium2
 import pytest
 from servers.print_system import (
     COUNTS,
@@ -107,6 +107,16 @@ def jobs(uri: str, which: str) -> tuple[Attributes, ...]:
 GET_JOBS = 0x000A
 
 
+def boxes_mm(document: Path) -> np.ndarray:
+    """``(2, 4)`` media box and crop box of the only page: left, bottom, right, top."""
+    opened = pypdfium2.PdfDocument(document)
+    try:
+        (page,) = opened
+        return np.array([page.get_mediabox(), page.get_cropbox()]) * 25.4 / 72
+    finally:
+        opened.close()
+
+
 def shift_mm(pdf: bytes, sheet: Sheet) -> float:
     """How far the farthest tag corner of the page is from where the sheet says, mm."""
     pixels = rasterize(pdf)
@@ -127,9 +137,7 @@ def test_what_the_printer_gets_has_the_size_of_the_sheet(system, queue, sheet, o
     assert done.sheets == 1
     *_, document = queue.received()
     assert len(queue.received()) == before + 1
-    boxes = subprocess.run(["pdfinfo", "-box", document], capture_output=True, text=True, check=True).stdout
-    points = [float(word) for line in boxes.splitlines() if line.startswith("MediaBox") for word in line.split()[1:]]
-    np.testing.assert_allclose(np.array(points) / 72 * 25.4, [0, 0, sheet.width_mm, sheet.height_mm], atol=0.005)
+    np.testing.assert_allclose(boxes_mm(document), [[0, 0, sheet.width_mm, sheet.height_mm]] * 2, atol=0.005)
     assert shift_mm(document.read_bytes(), sheet) < 0.05
 
 

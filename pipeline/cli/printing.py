@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from calibration.errors import DpcamError
+from calibration.errors import BadUsage, DpcamError
 from pipeline.cli.command import DryRunOption, LabOption, command
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
@@ -58,6 +58,8 @@ def print_patch(
     from pipeline.printing import Destination, make_named_sheet, proof_sheet
 
     if list_:
+        if label or to or proof:
+            raise BadUsage("--list stands alone: it prints, proofs and lays out nothing")
         return _printers(server)
     opened = enter_lab(lab, {"sheet.paper": paper})
     name = label or opened.config.target.label
