@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from calibration.errors import PrinterUnknown, PrintRefused
 from patches.ipp import Answer, Attributes, Operation, Resolution, Status, Tag, ask, attribute
@@ -23,7 +23,9 @@ ASKED = (
     "document-format-supported",
     "sides-supported",
     "number-up-supported",
+    "device-uri",
 )
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 REQUESTED = attribute("requested-attributes", Tag.KEYWORD, *ASKED)
 
 
@@ -32,7 +34,8 @@ class Printer:
     """What a printer says about itself; what it does not say is empty.
 
     ``state`` is idle, processing, stopped or unknown; ``media`` are PWG names (``iso_a4_210x297mm``), ``ready`` those
-    that are loaded; ``number_up``: whether it can put several pages on a sheet.
+    that are loaded; ``number_up``: whether it can put several pages on a sheet; ``queue``: whether it is
+    a server's, with a printer behind it, and ``behind`` the address of that one where it speaks IPP.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Printer:
     formats: tuple[str, ...] = ()
     one_sided: bool = False
     number_up: bool = False
+    queue: bool = False
+    behind: str = ""
 
     @property
     def why(self) -> str:
@@ -112,4 +117,15 @@ def _printer(found: Attributes, uri: str) -> Printer:
         formats=found.texts("document-format-supported"),
         one_sided="one-sided" in found.texts("sides-supported"),
         number_up="number-up-supported" in found,
+        queue="device-uri" in found,
+        behind=_behind(found.text("device-uri"), uri),
     )
+
+
+def _behind(device: str, uri: str) -> str:
+    """A server's "localhost" is not ours, unless the server is."""
+    address = device.partition("?")[0]
+    if not address.startswith(("ipp://", "ipps://")):
+        return ""
+    elsewhere = urlsplit(address).hostname in LOOPBACK and urlsplit(uri).hostname not in LOOPBACK
+    return "" if elsewhere else address

@@ -2,7 +2,8 @@
 
 Nothing is printed before the print system has read back what it was asked for: the job is made without a document,
 its settings are read, and only then is the document sent. Whatever ends the wait takes the job back, so that a script
-that tries again does not print twice.
+that tries again does not print twice. A server's word that a job is completed is not the end: CUPS 2.4 says so of jobs
+that the printer has aborted, so the printer behind the queue is asked, too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from calibration.errors import DpcamError, JobAborted, JobUnfinished, NotPrinted, PrinterStopped, PrintRefused
+from calibration.errors import DpcamError, JobAborted, JobUnfinished, NotPrinted, NotReady, PrinterStopped, PrintRefused
 from patches.ipp import Answer, Attribute, Attributes, Operation, Status, Tag, Value, ask, attribute
 from patches.printers import Printer, find_printer, refuse_failure
 from patches.ticket import PDF, START_HINT, PrintOrder, Ticket, because, job_words, refuse_refusal, validate
@@ -28,11 +29,15 @@ Say: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class PrintedJob:
-    """A job that ended well. ``sheets``: as the print system counted them, None when it does not count."""
+    """A job that ended well. ``sheets``: as counted by the printer, or else the server; None when neither counts.
+
+    ``confirmed``: whether the printer itself says that it is completed; else only the server in front of it does.
+    """
 
     number: int
     ticket: Ticket
     sheets: int | None
+    confirmed: bool
     seconds: float
 
 
@@ -62,7 +67,13 @@ def print_document(printer: Printer, order: PrintOrder, patience: Patience, say:
         job.read_back(ticket)
         job.send(order.pdf)
         ended = job.follow(begin + patience.wait_s, patience, say)
-    return PrintedJob(job.number, ticket, _sheets(job, ended, order), patience.clock() - begin)
+    behind = _job_behind(printer, order)
+    if behind:
+        with behind.taken_back():
+            ended = behind.follow(begin + patience.wait_s, patience, say)
+    sheets = _sheets(behind or job, ended, order)
+    confirmed = behind is not None or not printer.queue
+    return PrintedJob(job.number, ticket, sheets, confirmed, patience.clock() - begin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +148,21 @@ class _Job:
         if now.state == "stopped":
             message = f"printer {self.printer.name} stopped{because(now)}: {self} was taken back"
             raise PrinterStopped(message, hint=START_HINT)
+
+
+def _job_behind(printer: Printer, order: PrintOrder) -> _Job | None:
+    """The job as the printer behind a queue has it; None where that cannot be asked, or does not tell."""
+    if not printer.behind:
+        return None
+    names = attribute("requested-attributes", Tag.KEYWORD, "job-id", "job-name")
+    which = [attribute("which-jobs", Tag.KEYWORD, each) for each in ("not-completed", "completed")]
+    try:
+        answers = [ask(printer.behind, Operation.GET_JOBS, [each, names], user=order.user) for each in which]
+    except NotReady:
+        return None
+    found = [job.number("job-id") for answer in answers for job in answer.jobs if job.text("job-name") == order.title]
+    real = Printer(f"the printer behind {printer.name}", printer.behind)
+    return _Job(real, order.user, max(filter(None, found))) if any(found) else None
 
 
 def _number(answer: Answer, printer: Printer, order: PrintOrder) -> int:

@@ -27,7 +27,8 @@ QUEUE_HINT = "make a CUPS queue for it: lpadmin -p NAME -E -v ADDRESS -m everywh
 class PrintOrder:
     """A document whose pages all have the given size, and whose job it will be.
 
-    ``dpi``: None for the printer's usual resolution. ``user`` is the one who may cancel the job.
+    ``title``: unlike that of any other job, for a printer behind a queue is asked for its job by this name. ``dpi``:
+    None for the printer's usual resolution. ``user``: the one who may cancel the job.
     """
 
     title: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes
@@ -85,4 +86,5 @@ def _printed(lab: Lab, name: str) -> Printed:
 
 def _order(made: MadeSheet, pdf: bytes, to: Destination) -> PrintOrder:
     sheet = made.sheet
-    return PrintOrder(f"dpcam {sheet.id}", pdf, sheet.width_mm, sheet.height_mm, dpi=to.dpi, user=to.user)
+    title = f"dpcam {sheet.id} {uuid4().hex[:8]}"
+    return PrintOrder(title, pdf, sheet.width_mm, sheet.height_mm, dpi=to.dpi, user=to.user)

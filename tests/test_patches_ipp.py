@@ -129,7 +129,9 @@ def test_noise_is_an_answer_or_an_error_of_ours(noise: bytes):
 
 
 @contextlib.contextmanager
-def web_server(status: int, kind: str, body: bytes) -> Iterator[str]:
+def web_server(status: int, kind: str, body: bytes, host: str = "127.0.0.1") -> Iterator[str]:
+    """A server with one answer to everything; its address as a printer's."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -142,11 +144,11 @@ def web_server(status: int, kind: str, body: bytes) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             return
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = HTTPServer((host, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"ipp://127.0.0.1:{server.server_address[1]}/ipp/print"
+        yield f"ipp://{host}:{server.server_address[1]}/ipp/print"
     finally:
         server.shutdown()
         thread.join()

@@ -113,7 +113,7 @@ def test_no_profile(tmp_path):
 def test_the_profile_of_a_screen(tmp_path):
     path = tmp_path / "screen.icc"
     path.write_bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    with pytest.raises(BadInput, match="no profile of a printer .* class is 'mntr', its space 'RGB'"):
+    with pytest.raises(BadInput, match=r"no profile of a printer .* class is 'mntr', its space 'RGB'"):
         read_profile(path)
 
 

@@ -20,7 +20,7 @@ from servers.print_system import (
 )
 from test_patches_proof import SWOP, needs_swop
 
-JOB = {"printer", "media", "scaling", "resolution_dpi", "number", "sheets", "seconds"}
+JOB = {"printer", "media", "scaling", "resolution_dpi", "number", "sheets", "confirmed_by", "seconds"}
 PRINTER = {"name", "uri", "state", "why", "accepting", "media", "media_ready", "resolutions_dpi", "scaling"}
 
 
@@ -49,7 +49,7 @@ def test_a_sheet_is_printed(fresh_lab: Path, tmp_path: Path, system: PrintSystem
     words = ("print", "stop", "--out", tmp_path, "--to", "sim", "--server", system.server)
     answer = data(*words, cwd=fresh_lab)
     assert set(answer["job"]) == JOB
-    assert (answer["job"]["scaling"], answer["job"]["sheets"]) == ("none", 1)
+    assert (answer["job"]["scaling"], answer["job"]["sheets"], answer["job"]["confirmed_by"]) == ("none", 1, "printer")
     assert (answer["job"]["media"], answer["job"]["resolution_dpi"]) == ("iso_a4_210x297mm", [600, 600])
     assert Path(answer["pdf"]).is_file()
     assert len(queue.received()) == 1

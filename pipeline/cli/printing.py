@@ -18,6 +18,7 @@ from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
     from patches.printers import Printer
+    from patches.printing import PrintedJob
     from patches.ticket import Ticket
     from pipeline.printing import Destination, Proof
     from pipeline.sheets import MadeSheet
@@ -140,13 +141,25 @@ def _with_job(result: Result, made: MadeSheet, to: Destination, *, dry_run: bool
         else:
             with progress_bar("printing") as bar:
                 job = print_sheet(made, to, lambda words: bar(0.0, words))
-            counted = {"number": job.number, "sheets": job.sheets, "seconds": round(job.seconds, 1)}
-            data = {**_ticket_data(to, job.ticket), **counted}
-            sheets = "sheets not counted" if job.sheets is None else f"sheets counted: {job.sheets}"
-            line = f"printed on {to.printer} as job {job.number}: {_ticket_words(job.ticket)}; {sheets}"
+            data, line = {**_ticket_data(to, job.ticket), **_job_data(job)}, _job_words(to, job)
     except DpcamError as error:
         return replace(result, errors=[error])
     return replace(result, data={**result.data, "job": data}, lines=[*result.lines, line])
+
+
+def _job_data(job: PrintedJob) -> dict[str, Any]:
+    return {
+        "number": job.number,
+        "sheets": job.sheets,
+        "confirmed_by": "printer" if job.confirmed else "server",
+        "seconds": round(job.seconds, 1),
+    }
+
+
+def _job_words(to: Destination, job: PrintedJob) -> str:
+    counted = "sheets not counted" if job.sheets is None else f"sheets counted: {job.sheets}"
+    doubt = "" if job.confirmed else "; the server says so, its printer could not be asked: look at the tray"
+    return f"printed on {to.printer} as job {job.number}: {_ticket_words(job.ticket)}; {counted}{doubt}"
 
 
 def _ticket_data(to: Destination, ticket: Ticket) -> dict[str, Any]:

@@ -30,7 +30,8 @@ DEFAULT_RULES = Path("/usr/share/cups/cupsd.conf.default")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 SYSTEM_BUS = Path("/run/dbus/system_bus_socket")
 OUT_OF_CYAN = 'echo "ERROR: out of cyan" >&2; exit 1'
-COUNTS = 'echo "ATTR: job-impressions-completed=1" >&2'
+PRINTS = 'echo "ATTR: job-impressions-completed=1" >&2'
+PRINTS_NOTHING = "exit 0"
 OUT_OF_PAPER = """echo "STATE: +media-empty" >&2
 while grep -q media-empty "${0%/*}/behave"; do sleep 0.1; done
 echo "STATE: -media-empty" >&2"""
@@ -85,8 +86,8 @@ class SimulatedPrinter:
     folder: Path
     kill: Callable[[], None]
 
-    def behave(self, script: str = "") -> None:
-        """What it does with each document from now on, once it has it."""
+    def behave(self, script: str = PRINTS) -> None:
+        """What it does with each document from now on, once it has it: one sheet, unless something else is said."""
         (self.folder / "behave").write_text(script + "\n")
 
     def received(self) -> list[Path]:
@@ -124,7 +125,9 @@ class PrintSystem:
         words = ["ippeveprinter", "-n", "localhost", "-p", str(port), "-r", "off", "-c", str(command)]
         words += ["-d", str(folder / "spool"), *options, name]
         kill = start(self.stack, words, self.environ, lambda: listens(port))
-        return SimulatedPrinter(f"ipp://localhost:{port}/ipp/print", folder, kill)
+        made = SimulatedPrinter(f"ipp://localhost:{port}/ipp/print", folder, kill)
+        made.behave()
+        return made
 
     def printer(self, name: str) -> SimulatedPrinter:
         """A printer, and a queue for it of the same name."""
@@ -189,7 +192,7 @@ def start(
     stack: contextlib.ExitStack, words: list[str], environ: dict[str, str], ready: Callable[[], object]
 ) -> Callable[[], None]:
     """Start a program that ends when the stack does, or when these tests are killed; gives what ends it at once."""
-    log = stack.enter_context(tempfile.TemporaryFile("w+"))
+    log = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", *words],
         env=environ,
