@@ -161,6 +161,26 @@ def test_a_profile_that_is_not_there(fresh_lab: Path, tmp_path: Path):
     assert (error["code"], error["where"]) == ("missing-file", str(tmp_path / "x.icc"))
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("--to x --wait -1", 2),
+        ("--to x --wait nan", 2),
+        ("--to x --dpi 0", 2),
+        ("--to x --dpi 100000000000", 2),
+        ("--to ftp://x/", 2),
+        ("--to x --server /run/cups/cups.sock", 2),
+        ("--to x --paper B4", 3),
+        ("--to ipp://127.0.0.1:1/ --out /proc/none", 4),
+    ],
+)
+def test_wrong_words(words: str, code: int, fresh_lab: Path, tmp_path: Path):
+    folder = () if "--out" in words else ("--out", tmp_path)
+    error = ask("print", *words.split(), *folder, cwd=fresh_lab, code=code)["errors"][0]
+    assert error["message"]
+    assert error["code"] != "print-server"
+
+
 def test_nothing_is_laid_out_with_a_list(fresh_lab: Path):
     error = ask("print", "stop", "--list", cwd=fresh_lab, code=2)["errors"][0]
     assert "--list" in error["message"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.printing import Destination, Proof
     from pipeline.sheets import MadeSheet
 
+MAX_DPI = 9600
 DEFAULT_SERVER = "localhost:631"
 ServerOption = Annotated[
     str, typer.Option("--server", help="Print server.", metavar="HOST[:PORT]", envvar="CUPS_SERVER")
@@ -46,7 +48,9 @@ def print_patch(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the printers, and do nothing else.")] = False,
     server: ServerOption = DEFAULT_SERVER,
-    dpi: Annotated[int | None, typer.Option(help="Resolution; the printer's usual one by default.", min=1)] = None,
+    dpi: Annotated[
+        int | None, typer.Option(help="Resolution; the printer's usual one by default.", min=1, max=MAX_DPI)
+    ] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait; then the job is taken back.", min=0)] = 300.0,
     proof: Annotated[
         Path | None, typer.Option(help="ICC profile of the printer: how the sheet would look, as PNG.")
@@ -59,16 +63,18 @@ def print_patch(
     from pipeline.printing import Destination, make_named_sheet, proof_sheet
 
     if list_:
-        if label or to or proof:
+        if label or to is not None or proof:
             raise BadUsage("--list stands alone: it prints, proofs and lays out nothing")
         return _printers(server)
+    if not math.isfinite(wait):
+        raise BadUsage(f"--wait is {wait}; a number of seconds is accepted")
     opened = enter_lab(lab, {"sheet.paper": paper})
     name = label or opened.config.target.label
     made = make_named_sheet(opened, name, out, write=not dry_run)
     result = sheet_result(made.pdf, made.json, made.sheet.id, dry_run=dry_run)
     if proof:
         result = _with_proof(result, proof_sheet(opened, name, made, proof, write=not dry_run))
-    if to:
+    if to is not None:
         destination = Destination(to, server, _user(), dpi, Patience(wait_s=wait))
         result = _with_job(result, made, destination, dry_run=dry_run)
     return result
