@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt
 
-# What some tests need of the system: an RTSP server, and the libraries of OpenCV's build with windows.
-SYSTEM_PACKAGES := libgl1 libglib2.0-0 python3-gi gir1.2-gst-rtsp-server-1.0 \
+# What some tests need of the system: an RTSP server, two that draw PDFs, and the libraries of OpenCV's build with windows.
+SYSTEM_PACKAGES := chromium poppler-utils libgl1 libglib2.0-0 python3-gi gir1.2-gst-rtsp-server-1.0 \
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
 # One thread for each process: two under contention cost up to 7 times the time.

@@ -230,9 +230,11 @@ def _corners(
         _off_seams(edge if apart else top, side, down, (edge, top)),
         _off_seams(height - edge if apart else bottom, side, down, (bottom, height - edge)),
     )
-    if None in (*x, *y):
+    places = [place for place in (*x, *y) if place is not None]
+    if len(places) < 4:
         return None
-    return tuple((x[i], y[j]) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1)))
+    left, right, top, bottom = places
+    return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
 def _off_seams(start: float, side: float, seams: list[float], room: tuple[float, float]) -> float | None:

@@ -115,7 +115,8 @@ def _draw_strip(canvas: Any, strip: Box, edge: tuple[float, float, float, float]
 def _draw_crop_marks(canvas: Any, tiles: Tiles, window: Box, place: tuple[int, int]) -> None:
     """Lines beyond the corners of the window, for each edge that is to be cut: not for those that others cover."""
     row, column = place
-    left, top, right, bottom = (*window.corners_mm[0].tolist(), *window.corners_mm[2].tolist())
+    left, top = window.x_mm, window.y_mm
+    right, bottom = left + window.width_mm, top + window.height_mm
     xs = [left, right] if column + 1 == tiles.columns else [left]
     ys = [top, bottom] if row + 1 == tiles.rows else [top]
     for x in xs:

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pypdfium2
 import pytest
+from browser import chromium
 from printed import Scan, cross_error, frame_errors, poppler, tag_errors, tick_errors
 
 from calibration.files import sha256_bytes
 from calibration.geometry import Box
 from calibration.sheet import Sheet, Tiles, paper_size_mm
+from calibration.solve import fit_plane
+from calibration.tags import detect_full, to_gray
 from patches.artwork import artwork
 from patches.layout import SheetOrder, lay_out
 from patches.patch import PatchGeometry
@@ -23,6 +26,9 @@ from patches.tiles import places, registration_marks, tiles_pdf
 LIMIT_MM = 0.05
 LARGEST_MM = {"A4": 125, "Letter": 120, "A3": 210}
 needs_poppler = pytest.mark.skipif(not shutil.which("pdftoppm"), reason="needs Debian's poppler-utils")
+
+
+needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's chromium")
 
 
 def random_order(number: int) -> tuple[SheetOrder, np.ndarray]:
@@ -127,3 +133,32 @@ def test_all_is_where_twenty_sheets_say(dpi: int, tmp_path: Path):
     assert max(largest.values()) < LIMIT_MM
     for number in range(20):
         both_are_right_and_stable(number)
+
+
+@needs_chromium
+def test_sheets_open_in_chromium(tmp_path: Path):
+    with chromium(tmp_path / "profile", 1000, 1400) as browser:
+        for number in (0, 1, 2):
+            order, texture = random_order(number)
+            sheet = lay_out(order)
+            path = tmp_path / f"{number}.pdf"
+            path.write_bytes(sheet_pdf(sheet, texture))
+            pictures = browser.pictures(f"{path.as_uri()}#toolbar=0&navpanes=0&view=Fit")
+            seen = next(seen for picture in pictures if len(seen := detect_full(to_gray(picture))) == 4)
+            fit = fit_plane({tag.id: tag.corners for tag in seen}, sheet.tag_corners_mm())
+            assert fit is not None
+            assert fit.residual_px < 0.5
+            across, down = np.linalg.norm(fit.homography[:2, :2], axis=0)
+            assert across == pytest.approx(down, rel=0.003), "the page is not stretched"
+
+
+@needs_chromium
+def test_tiles_open_in_chromium(tmp_path: Path):
+    order, texture = random_order(3)
+    sheet = lay_out(order)
+    path = tmp_path / "tiles.pdf"
+    path.write_bytes(tiles_pdf(sheet, texture))
+    with chromium(tmp_path / "profile", 1000, 1400) as browser:
+        pictures = browser.pictures(f"{path.as_uri()}#toolbar=0&navpanes=0&view=Fit")
+        seen = next(seen for picture in pictures if (seen := detect_full(to_gray(picture))))
+    assert {tag.id for tag in seen} <= sheet.tag_ids
