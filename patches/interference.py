@@ -36,8 +36,8 @@ PLAIN_TEXELS = 80
 """A frame with nothing printed in it is looked at as if it had so many."""
 
 SMALLEST_PX = 40
-CORNER_PX = 0.3
-"""Corners of tags farther off are spoiled. On clean sheets of all papers they are within 0.07 px (decision 0012)."""
+CORNER_PX = 0.15
+"""Corners of tags farther off are spoiled: on clean sheets they are within 0.07 px (docs/decisions/0012-sheets.md)."""
 
 ATTEMPTS = 4
 
