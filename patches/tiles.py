@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.errors import BadInput
 from calibration.geometry import Box
 from calibration.sheet import Sheet, Tiles
 from patches.canvas import new_canvas, new_page, rectangle, text, text_from
@@ -29,10 +30,13 @@ BLEED_MM = 4.0
 
 
 def tiles_pdf(sheet: Sheet, texture: Texture | None) -> bytes:
-    """A page of the paper's size for each tile, row by row, and one with the assembly diagram."""
+    """A page of the paper's size for each tile, row by row, and one with the assembly diagram.
+
+    :class:`BadInput` when the sheet has no tiles.
+    """
     tiles = sheet.tiles
     if tiles is None:
-        raise ValueError("the sheet fits on its paper")
+        raise BadInput(f"the sheet {sheet.id} has no tiles: it fits on {sheet.paper}")
     stream = io.BytesIO()
     canvas = new_canvas(stream, f"dpcam sheet {sheet.id}, tiles")
     for row, column in places(tiles):

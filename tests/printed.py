@@ -69,16 +69,50 @@ def tag_errors(scan: Scan, sheet: Sheet) -> dict[int, float]:
 
 
 def frame_errors(scan: Scan, sheet: Sheet) -> list[float]:
-    """How far the edges of a dark square frame and of its window are from where they should be, at each corner, mm."""
+    """How far the edges of a dark frame and of its window are from where they should be, mm.
+
+    Near each corner of a square frame; of a sticker of another shape, in the middle of each side of its box.
+    """
     errors = []
     for box, sign in ((sheet.frame, 1), (sheet.window, -1)):
-        for corner in box.corners_mm:
+        for corner, next_corner in zip(box.corners_mm, np.roll(box.corners_mm, -1, axis=0), strict=True):
             inward = np.sign(box.center_mm - corner)
             for axis in (0, 1):
+                # The edge across this axis begins at the corner, or ends there.
                 along = np.eye(2)[1 - axis] * inward
-                places = [corner + off * along for off in (2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0)]
+                begin = (corner + next_corner) / 2 if sheet.sticker else corner + 2 * along
+                if sheet.sticker and abs(begin[axis] - corner[axis]) > 0:
+                    continue
+                places = [begin + off * along for off in np.arange(0, 4.5, 0.5)]
                 if all(scan.shows(_around(place)) for place in places):
-                    errors.append(abs(_edge(scan, places, np.eye(2)[axis] * inward * sign, axis) - corner[axis]))
+                    place, edge = _edge(scan, places, np.eye(2)[axis] * inward * sign, axis)
+                    errors.append(abs(edge - _expected(sheet, sign, place, axis)))
+    return errors
+
+
+def _expected(sheet: Sheet, sign: int, place: Array, axis: int) -> float:
+    """Where the sheet has the edge that a line through ``place`` crosses: on its boxes, or on its polygons."""
+    if sheet.sticker is None:
+        return float(place[axis])
+    region = sheet.sticker.printed if sign > 0 else sheet.sticker.window
+    starts = np.concatenate([np.array(loop) for loop in region.loops_mm])
+    ends = np.concatenate([np.roll(np.array(loop), -1, axis=0) for loop in region.loops_mm])
+    (u0, v0), (u1, v1) = (points[:, [axis, 1 - axis]].T for points in (starts, ends))
+    at = place[1 - axis]
+    crossing = (v0 <= at) != (v1 <= at)
+    found = (u0 + (at - v0) / np.where(v1 == v0, 1, v1 - v0) * (u1 - u0))[crossing]
+    return float(found[np.abs(found - place[axis]).argmin()])
+
+
+def swatch_errors(scan: Scan, sheet: Sheet) -> list[int]:
+    """How many levels each field of the color strip is off, at most, in its middle."""
+    errors = []
+    for swatch in sheet.strip:
+        middle = swatch.box.grown(-swatch.box.height_mm / 4)
+        if scan.shows(middle):
+            low, high = np.rint((middle.corners_mm[[0, 2]] + scan.shift_mm) / scan.mm).astype(int)
+            found = scan.pixels[low[1] : high[1], low[0] : high[0]].astype(int)
+            errors.append(int(np.abs(found - swatch.srgb).max()))
     return errors
 
 
@@ -86,10 +120,10 @@ def _around(place: Array) -> Box:
     return Box(x_mm=place[0] - 1, y_mm=place[1] - 1, width_mm=2, height_mm=2)
 
 
-def _edge(scan: Scan, places: list[Array], inward: Array, axis: int) -> float:
+def _edge(scan: Scan, places: list[Array], inward: Array, axis: int) -> tuple[Array, float]:
     """Where paper becomes ink, at the first place where the dashed line to cut has a gap."""
-    found = (_darkness(scan, place, inward, axis) for place in places)
-    return next(edge for edge in found if edge is not None)
+    found = ((place, _darkness(scan, place, inward, axis)) for place in places)
+    return next((place, edge) for place, edge in found if edge is not None)
 
 
 def _darkness(scan: Scan, place: Array, inward: Array, axis: int) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pypdfium2
 import pytest
 from browser import chromium
-from printed import Scan, cross_error, frame_errors, poppler, tag_errors, tick_errors
+from printed import Scan, cross_error, frame_errors, poppler, swatch_errors, tag_errors, tick_errors
 
 from calibration.files import sha256_bytes
 from calibration.geometry import Box
@@ -18,6 +18,7 @@ from calibration.sheet import Sheet, Tiles, paper_size_mm
 from calibration.solve import fit_plane
 from calibration.tags import detect_full, to_gray
 from patches.artwork import artwork
+from patches.frames import FrameOrder, frame_geometry
 from patches.layout import SheetOrder, lay_out
 from patches.patch import PatchGeometry
 from patches.pdf import sheet_pdf, texture_png
@@ -32,14 +33,16 @@ needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="needs 
 
 
 def random_order(number: int) -> tuple[SheetOrder, np.ndarray]:
-    """The paper in turn, every third one in tiles; target, tags and texture drawn."""
+    """Papers in turn, every fourth sheet in tiles, every fifth an octagonal ring; sizes, tags and texture drawn."""
     random = np.random.default_rng(number)
     paper = list(LARGEST_MM)[number % 3]
     tiled = number % 4 == 3
     target_mm = random.uniform(1.5, 3) * LARGEST_MM[paper] if tiled else random.uniform(40, LARGEST_MM[paper])
     sign = artwork("stop")
-    texture = random.integers(0, 128, (80, 80, 3), dtype=np.uint8)
-    geometry = PatchGeometry.around(round(float(target_mm), 2))
+    width_mm = round(float(target_mm), 2)
+    octagon = number % 5 == 2
+    geometry = frame_geometry(sign, width_mm, FrameOrder("outline")) if octagon else PatchGeometry.around(width_mm)
+    texture = random.integers(0, 128, (geometry.texels, geometry.texels, 3), dtype=np.uint8)
     first, digest = int(random.integers(0, 580)), sha256_bytes(texture_png(texture))
     order = SheetOrder("noise", "stop", sign.outline, sign.aspect, geometry, paper, first, number, digest)
     return replace(order, tiled=tiled, date="2026-01-31", operator="Ada"), texture
@@ -83,8 +86,9 @@ def judge(number: int, dpi: float, folder: Path) -> dict[str, float]:
         tags |= tag_errors(scan, sheet)
         edges += frame_errors(scan, sheet)
         ticks += tick_errors(scan, sheet)
+        assert max(swatch_errors(scan, sheet), default=0) <= 1
     assert set(tags) == sheet.tag_ids, "each tag is on one tile as a whole"
-    assert len(edges) >= 16
+    assert len(edges) >= (4 if sheet.sticker else 16)
     assert len(ticks) >= round(sheet.ruler.width_mm) - 1
     return {"tag corners": max(tags.values()), "patch corners": max(edges), "ruler ticks": max(ticks)}
 
