@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt
 
-# What some tests need of the system: an RTSP server, the libraries of OpenCV's build with windows, a print server with
-# a simulated printer, and the profile of a printing press.
-SYSTEM_PACKAGES := libgl1 libglib2.0-0 python3-gi gir1.2-gst-rtsp-server-1.0 \
+# What some tests need of the system: an RTSP server, two programs that draw PDFs, the libraries of OpenCV's build with
+# windows, a print server with a simulated printer, and the profile of a printing press.
+SYSTEM_PACKAGES := chromium poppler-utils libgl1 libglib2.0-0 python3-gi gir1.2-gst-rtsp-server-1.0 \
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
     cups cups-client cups-ipp-utils cups-filters avahi-daemon dbus libgs-common
 

@@ -91,7 +91,7 @@ def sheet_inputs(sheet_json: Path) -> list[Input]:
     """A sheet's JSON with every file that it refers to (PDF, texture, target's artwork), as ``sheets/<name>``."""
     sheet = read_document(sheet_json, Sheet)
     inputs = [Input.from_file("sheet", sheet_json, f"sheets/{sheet_json.name}")]
-    for name in dict.fromkeys((sheet.pdf, sheet.texture, sheet.target.artwork)):
+    for name in dict.fromkeys((sheet.pdf, sheet.printed_pdf, sheet.texture, sheet.target.artwork)):
         if name:
             path = inside(sheet_json.parent, name, str(sheet_json))
             inputs.append(Input.from_file("sheet-file", path, f"sheets/{name}"))

@@ -6,46 +6,43 @@ Convention: the board is in the middle of the page; the page is turned to landsc
 from __future__ import annotations
 
 import io
-from pathlib import Path
-
-import reportlab
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.pdfgen.canvas import Canvas
+from typing import Any
 
 from calibration.board import Board
-from calibration.errors import BadInput
-from calibration.sheet import PAPERS_MM
+from calibration.errors import BadConfig, BadInput
+from calibration.files import sha256_bytes
+from calibration.geometry import Box
+from calibration.sheet import paper_size_mm
+from patches.canvas import boxes_path, new_canvas, new_page, text_from
 
-POINTS_PER_MM = 72 / 25.4
 MARGIN_MM = 10.0
 """Left white on each side: printers do not reach the edge, and the ruler and the caption need a place."""
 
 RULER_MM = 100.0
-FONT = "Vera"
 
 
 def board_pdf(board: Board, paper: str) -> bytes:
     """One page of ``paper`` with the board, a ruler and a caption; :class:`BadInput` when it does not fit."""
     width_mm, height_mm = page_size_mm(board, paper)
+    origin_mm = board_origin_mm(board, paper)
     stream = io.BytesIO()
-    canvas = Canvas(stream, pagesize=(width_mm * POINTS_PER_MM, height_mm * POINTS_PER_MM), invariant=1)
-    canvas.setTitle(_caption(board))
-    canvas.setCreator("dpcam")
-    canvas.setViewerPreference("PrintScaling", "None")
-    canvas.scale(POINTS_PER_MM, POINTS_PER_MM)
-    _draw_black(canvas, board, board_origin_mm(board, paper), height_mm)
-    _draw_ruler(canvas, board_origin_mm(board, paper)[1])
-    _draw_caption(canvas, board, height_mm)
+    canvas = new_canvas(stream, _caption(board))
+    new_page(canvas, width_mm, height_mm)
+    _draw_black(canvas, board, origin_mm)
+    _draw_ruler(canvas, height_mm - min(origin_mm[1], 15.0) + 4.0)
+    words = f"{_caption(board)}; ruler 100 mm, print at 100 %"
+    text_from(canvas, words, MARGIN_MM, 6.0, size_mm=2.4, longest_mm=width_mm - 2 * MARGIN_MM)
+    canvas.showPage()
     canvas.save()
     return stream.getvalue()
 
 
 def page_size_mm(board: Board, paper: str) -> tuple[float, float]:
     """Width and height of the page, portrait if the board fits so; :class:`BadInput` if it does not fit at all."""
-    if paper not in PAPERS_MM:
-        raise BadInput(f"unknown paper {paper!r}, known are {', '.join(PAPERS_MM)}", where="--paper")
-    short, long = PAPERS_MM[paper]
+    try:
+        short, long = sorted(paper_size_mm(paper))
+    except BadConfig as error:
+        raise BadInput(error.message, where="--paper") from error
     for width, height in ((short, long), (long, short)):
         if board.width_mm <= width - 2 * MARGIN_MM and board.height_mm <= height - 2 * MARGIN_MM:
             return width, height
@@ -63,37 +60,27 @@ def board_origin_mm(board: Board, paper: str) -> tuple[float, float]:
     return (width_mm - board.width_mm) / 2, (height_mm - board.height_mm) / 2
 
 
-def _draw_black(canvas: Canvas, board: Board, origin_mm: tuple[float, float], height_mm: float) -> None:
+def _draw_black(canvas: Any, board: Board, origin_mm: tuple[float, float]) -> None:
     """All black as one path: adjacent rectangles on their own leave hairlines in the rendering."""
     left, top = origin_mm
-    path = canvas.beginPath()
-    for box in board.black_boxes():
-        path.rect(left + box.x_mm, height_mm - top - box.y_mm - box.height_mm, box.width_mm, box.height_mm)
-    canvas.setFillGray(0)
-    canvas.drawPath(path, stroke=0, fill=1)
+    boxes = (
+        Box(x_mm=left + box.x_mm, y_mm=top + box.y_mm, width_mm=box.width_mm, height_mm=box.height_mm)
+        for box in board.black_boxes()
+    )
+    canvas.setFillColorRGB(0, 0, 0)
+    canvas.drawPath(boxes_path(canvas, boxes), stroke=0, fill=1)
 
 
-def _draw_ruler(canvas: Canvas, space_mm: float) -> None:
+def _draw_ruler(canvas: Any, base_mm: float) -> None:
     """A ruler of 100 mm in the white space below the board, to see at a glance whether the print is true."""
-    base = min(space_mm, 15.0) - 4.0
     canvas.setLineWidth(0.2)
-    canvas.line(MARGIN_MM, base, MARGIN_MM + RULER_MM, base)
+    canvas.line(MARGIN_MM, base_mm, MARGIN_MM + RULER_MM, base_mm)
     for tick in range(0, int(RULER_MM) + 1, 10):
-        canvas.line(MARGIN_MM + tick, base - (2 if tick % 50 else 3), MARGIN_MM + tick, base)
-
-
-def _draw_caption(canvas: Canvas, board: Board, height_mm: float) -> None:
-    canvas.setFont(_font(), 2.4)
-    canvas.drawString(MARGIN_MM, height_mm - 6.0, f"{_caption(board)}; ruler 100 mm, print at 100 %")
-
-
-def _font() -> str:
-    """A font that reportlab brings along and that is embedded; the standard fonts of PDF are not."""
-    if FONT not in pdfmetrics.getRegisteredFontNames():
-        pdfmetrics.registerFont(TTFont(FONT, str(Path(reportlab.__file__).parent / "fonts" / "Vera.ttf")))
-    return FONT
+        canvas.line(MARGIN_MM + tick, base_mm, MARGIN_MM + tick, base_mm + (2 if tick % 50 else 3))
 
 
 def _caption(board: Board) -> str:
+    """With a serial number: the same one for the same board."""
+    serial = sha256_bytes(board.model_dump_json().encode())[:8]
     squares = f"{board.squares_x}x{board.squares_y} squares of {board.square_mm:g} mm"
-    return f"dpcam board, {squares}, markers {board.marker_mm:g} mm, {board.dictionary}"
+    return f"dpcam board-{serial}, {squares}, markers {board.marker_mm:g} mm, {board.dictionary}"

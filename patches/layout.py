@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy as np
 from calibration.errors import BadConfig, BadInput
 from calibration.files import in_file_name, sha256_bytes
 from calibration.geometry import Array, Box, centered_box
-from calibration.sheet import PAPERS_MM, TAG_COUNT, Outline, Sheet, Swatch, Tag, Target
+from calibration.sheet import PAPERS_MM, TAG_COUNT, Outline, Sheet, Swatch, Tag, Target, Tiles, paper_size_mm
 from patches.patch import PatchGeometry
+from patches.tile_grid import grids
 
 MARGIN_MM = 6.0
 """What ordinary printers leave white."""
@@ -24,6 +26,10 @@ TAG_MM = (18.0, 60.0)
 QUIET = 10 / 8
 """A tag with its white border, in sides of its black square."""
 
+SEAM_MM = 1.0
+"""No tag with its white border comes nearer to where tiles are glued together."""
+
+HAIR_MM = 1e-6
 TAGS_PER_SHEET = 4
 RULER_MM = (100.0, 50.0)
 BAND_MM = 36.0
@@ -41,6 +47,8 @@ class SheetOrder:
     """What a sheet is to hold. ``aspect``: height over width of the target; ``texture_sha256``: of what is printed.
 
     ``artwork``: digest of the target's picture, so that another picture of the same class makes another sheet.
+    ``tiled``: what is larger than the paper may be printed on several. ``ghosts``: ids that the texture looks like.
+    ``tags_apart``: the tags as far from the frame as the paper allows.
     """
 
     arm: str
@@ -54,6 +62,34 @@ class SheetOrder:
     texture_sha256: str | None
     patch: str | None = None
     artwork: str = ""
+    tiled: bool = False
+    date: str | None = None
+    operator: str | None = None
+    ghosts: tuple[int, ...] = ()
+    tags_apart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The paper that a sheet is laid out on: one sheet of it, or tiles glued together."""
+
+    width_mm: float
+    height_mm: float
+    tiles: Tiles | None = None
+
+    @property
+    def seams_mm(self) -> tuple[list[float], list[float]]:
+        """Where the tiles meet, from left to right and from top to bottom."""
+        return self.tiles.seams_mm if self.tiles else ([], [])
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What a frame leaves room for: length of the ruler, side of the tags and their top-left corners, clockwise."""
+
+    ruler_mm: float
+    side_mm: float
+    corners_mm: tuple[tuple[float, float], ...]
 
 
 def lay_out(order: SheetOrder) -> Sheet:
@@ -62,44 +98,69 @@ def lay_out(order: SheetOrder) -> Sheet:
     :class:`BadConfig` when the paper is unknown or too small, or the target too high for its window;
     :class:`BadInput` when the tag family has no ids left.
     """
-    width, height = _paper(order.paper)
     _refuse_misfit(order)
-    middle = np.array([width / 2, height / 2])
-    geometry = order.geometry
-    frame = centered_box(middle, geometry.outer_mm, geometry.outer_mm)
+    for page in _pages(order):
+        middle = np.array([page.width_mm / 2, page.height_mm / 2])
+        frame = centered_box(middle, order.geometry.outer_mm, order.geometry.outer_mm)
+        places = _places(page, frame, apart=order.tags_apart)
+        if places:
+            return _named(_sheet(order, page, frame, places))
+    raise _too_small(order)
+
+
+def _pages(order: SheetOrder) -> Iterator[Page]:
+    width, height = paper_size_mm(order.paper)
+    yield Page(width, height)
+    for tiles in grids(order.paper) if order.tiled else ():
+        yield Page(*tiles.size_mm, tiles)
+
+
+def _sheet(order: SheetOrder, page: Page, frame: Box, places: Places) -> Sheet:
+    """The sheet without its name."""
+    middle, geometry, width = frame.center_mm, order.geometry, page.width_mm
     sticker = geometry.sticker.moved(middle) if geometry.sticker else None
     inner = sticker.window.box if sticker else centered_box(middle, geometry.inner_mm, geometry.inner_mm)
-    target = centered_box(middle, geometry.target_mm, geometry.target_mm * order.aspect)
-    ruler_mm, side = _sizes(order, width, frame)
-    tags = _tags(frame, (width, ruler_mm), side, order.first_tag_id)
+    ruler_mm, side = places.ruler_mm, places.side_mm
     band_top = frame.y_mm + frame.height_mm + CLEARANCE_MM
-    draft = Sheet(
+    return Sheet(
         id="draft",
         arm=order.arm,
         paper=order.paper,
         width_mm=width,
-        height_mm=height,
+        height_mm=page.height_mm,
         target=Target(
             label=order.label,
             outline=order.outline,
-            box=target,
-            artwork=target_file(order.label, order.geometry.target_mm, order.artwork),
+            box=centered_box(middle, geometry.target_mm, geometry.target_mm * order.aspect),
+            artwork=target_file(order.label, geometry.target_mm, order.artwork),
         ),
         frame=frame,
         inner=inner,
         window=frame if order.arm == "bare" else inner,
         sticker=None if order.arm == "bare" else sticker,
-        tags=tags,
+        tags=[
+            Tag(id=order.first_tag_id + i, square=Box(x_mm=x, y_mm=y, width_mm=side, height_mm=side))
+            for i, (x, y) in enumerate(places.corners_mm)
+        ],
         texture_sha256=order.texture_sha256,
         patch=order.patch,
         ruler=Box(x_mm=(width - ruler_mm) / 2, y_mm=frame.y_mm - CLEARANCE_MM - 10, width_mm=ruler_mm, height_mm=6),
         strip=_strip(width, ruler_mm, band_top),
         pdf="draft.pdf",
         seed=order.seed,
+        tiles=page.tiles,
+        date=order.date,
+        operator=order.operator,
+        ghosts=list(order.ghosts),
     )
-    name = f"{in_file_name(order.arm)}-{sha256_bytes(draft.model_dump_json().encode())[:8]}"
-    texture = f"{name}-texture.png" if order.texture_sha256 else None
-    return draft.model_copy(update={"id": name, "pdf": f"{name}.pdf", "texture": texture})
+
+
+def _named(draft: Sheet) -> Sheet:
+    """The sheet with its serial number, which is a hash of all else, and the files named after it."""
+    name = f"{in_file_name(draft.arm)}-{sha256_bytes(draft.model_dump_json().encode())[:8]}"
+    texture = f"{name}-texture.png" if draft.texture_sha256 else None
+    tiles = draft.tiles.model_copy(update={"pdf": f"{name}-tiles.pdf"}) if draft.tiles else None
+    return draft.model_copy(update={"id": name, "pdf": f"{name}.pdf", "texture": texture, "tiles": tiles})
 
 
 def target_file(label: str, width_mm: float, artwork: str) -> str:
@@ -122,42 +183,70 @@ def _refuse_misfit(order: SheetOrder) -> None:
         )
 
 
-def _paper(paper: str) -> tuple[float, float]:
-    if paper not in PAPERS_MM:
-        raise BadConfig(f"unknown paper {paper!r}; known are {', '.join(PAPERS_MM)}")
-    return PAPERS_MM[paper]
-
-
-def _sizes(order: SheetOrder, width: float, frame: Box) -> tuple[float, float]:
-    """Length of the ruler and side of the tags: a long ruler if the tags stay large enough, else a short one."""
-    band = frame.y_mm - MARGIN_MM - CLEARANCE_MM
-    for ruler in RULER_MM:
-        side = min(band, (width - 2 * MARGIN_MM - ruler - 4) / 2) / QUIET
-        if side >= TAG_MM[0] and frame.x_mm >= MARGIN_MM and band >= BAND_MM:
-            return ruler, min(side, TAG_MM[1])
-    raise BadConfig(
-        f"{order.paper} ({width:g} x {PAPERS_MM[order.paper][1]:g} mm) is too small for a frame of "
+def _too_small(order: SheetOrder) -> BadConfig:
+    width, height = paper_size_mm(order.paper)
+    what = "is too small, in tiles, too," if order.tiled else "is too small"
+    return BadConfig(
+        f"{order.paper} ({width:g} x {height:g} mm) {what} for a frame of "
         f"{order.geometry.outer_mm:g} mm with four tags of at least {TAG_MM[0]:g} mm",
-        hint=f"take larger paper (of {', '.join(PAPERS_MM)}) or a smaller target",
+        hint=f"take larger paper (of {', '.join(PAPERS_MM)}, or WxH in mm), tiles, or a smaller target",
     )
 
 
-def _tags(frame: Box, across: tuple[float, float], side: float, first: int) -> list[Tag]:
+def _places(page: Page, frame: Box, *, apart: bool) -> Places | None:
+    """A long ruler if the tags stay large enough, else a short one; smaller tags where seams leave no other room."""
+    band = frame.y_mm - MARGIN_MM - CLEARANCE_MM
+    if frame.x_mm < MARGIN_MM or band < BAND_MM:
+        return None
+    for ruler in RULER_MM:
+        largest = min(min(band, (page.width_mm - 2 * MARGIN_MM - ruler - 4) / 2) / QUIET, TAG_MM[1])
+        for side in dict.fromkeys((largest, *np.arange(largest // 5 * 5, TAG_MM[0], -5.0).tolist(), TAG_MM[0])):
+            corners = _corners(page, frame, ruler, side, apart=apart) if largest >= side >= TAG_MM[0] else None
+            if corners:
+                return Places(ruler, side, corners)
+    return None
+
+
+def _corners(
+    page: Page, frame: Box, ruler: float, side: float, *, apart: bool
+) -> tuple[tuple[float, float], ...] | None:
     """Above and below the frame, on its left and right edges, leaving room for the ruler between them.
 
-    ``across``: width of the paper, length of the ruler.
+    None where a seam between tiles would have to run through a tag.
     """
-    width, ruler = across
     quiet = side * (QUIET - 1) / 2
-    beside_ruler = (width - ruler) / 2 - 2 - quiet - side
-    left = max(MARGIN_MM + quiet, min(frame.x_mm - side / 2, beside_ruler))
-    right = width - left - side
+    edge = MARGIN_MM + quiet
+    beside_ruler = (page.width_mm - ruler) / 2 - 2 - quiet - side
+    left = edge if apart else max(edge, min(frame.x_mm - side / 2, beside_ruler))
     top = frame.y_mm - CLEARANCE_MM - quiet - side
     bottom = frame.y_mm + frame.height_mm + CLEARANCE_MM + quiet
-    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
-    return [
-        Tag(id=first + i, square=Box(x_mm=x, y_mm=y, width_mm=side, height_mm=side)) for i, (x, y) in enumerate(corners)
+    width, height = page.width_mm - side, page.height_mm - side
+    across, down = page.seams_mm
+    x = (
+        _off_seams(left, side, across, (edge, beside_ruler)),
+        _off_seams(width - left, side, across, (width - beside_ruler, width - edge)),
+    )
+    y = (
+        _off_seams(edge if apart else top, side, down, (edge, top)),
+        _off_seams(height - edge if apart else bottom, side, down, (bottom, height - edge)),
+    )
+    places = [place for place in (*x, *y) if place is not None]
+    if len(places) < 4:
+        return None
+    left, right, top, bottom = places
+    return (left, top), (right, top), (right, bottom), (left, bottom)
+
+
+def _off_seams(start: float, side: float, seams: list[float], room: tuple[float, float]) -> float | None:
+    """Where a tag begins that is to begin at ``start``: as near to it as the seams allow, None if nowhere in there."""
+    quiet = side * (QUIET - 1) / 2 + SEAM_MM
+    beside = [place for seam in seams for place in (seam - quiet - side, seam + quiet)]
+    free = [
+        place
+        for place in (start, *(place for place in beside if room[0] <= place <= room[1]))
+        if not any(place - quiet < seam - HAIR_MM and seam + HAIR_MM < place + side + quiet for seam in seams)
     ]
+    return min(free, key=lambda place: abs(place - start), default=None)
 
 
 def _strip(width: float, length: float, top: float) -> list[Swatch]:

@@ -6,6 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from calibration.errors import BadConfig
 from calibration.files import Document, first_problem, read_bytes
-from calibration.sheet import ARMS, PAPERS_MM
+from calibration.sheet import ARMS, paper_size_mm
 from capture.plan import DistanceMm, TiltDeg
 
 LAB_FILE = "lab.toml"
@@ -91,17 +92,33 @@ class TrainSection(Document):
 
 
 class SheetSection(Document):
-    """Paper, and the control arms that get a sheet beside the patch."""
+    """Paper, and the control arms that get a sheet beside the patch.
+
+    ``paper``: a name, or width and height in mm (``300x500``). ``tiles``: what is larger than the paper is printed on
+    several, to be glued together. ``date`` and ``operator`` are printed as they are; none: a line to fill in by hand.
+    """
 
     paper: str = "A4"
+    tiles: bool = False
+    date: str | None = None
+    operator: str | None = Field(default=None, min_length=1, max_length=60)
     controls: list[str] = Field(default_factory=lambda: list(ARMS))
 
     @field_validator("paper")
     @classmethod
     def _known_paper(cls, paper: str) -> str:
-        if paper not in PAPERS_MM:
-            raise ValueError(f"unknown paper, known are {', '.join(PAPERS_MM)}")
+        try:
+            paper_size_mm(paper)
+        except BadConfig as error:
+            raise ValueError(error.message) from error
         return paper
+
+    @field_validator("date")
+    @classmethod
+    def _real_date(cls, day: str | None) -> str | None:
+        if day is not None and date.fromisoformat(day).isoformat() != day:
+            raise ValueError("a date such as 2026-01-31 is expected")
+        return day
 
     @field_validator("controls")
     @classmethod

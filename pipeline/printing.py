@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes
-from calibration.sheet import ARMS
+from calibration.sheet import ARMS, paper_size_mm
 from patches.pdf import sheet_pdf, texture_png
 from patches.printers import find_printer
 from patches.printing import Patience, PrintedJob, Say, print_document
@@ -85,6 +85,8 @@ def _printed(lab: Lab, name: str) -> Printed:
 
 
 def _order(made: MadeSheet, pdf: bytes, to: Destination) -> PrintOrder:
-    sheet = made.sheet
+    sheet, tiles = made.sheet, made.sheet.tiles
     title = f"dpcam {sheet.id} {uuid4().hex[:8]}"
-    return PrintOrder(title, pdf, sheet.width_mm, sheet.height_mm, dpi=to.dpi, user=to.user)
+    # Behind the tiles comes the page that says how they go together.
+    pages = tiles.columns * tiles.rows + 1 if tiles else 1
+    return PrintOrder(title, pdf, *paper_size_mm(sheet.paper), pages=pages, dpi=to.dpi, user=to.user)

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import BadInput, MissingFile
-from calibration.files import in_file_name, sha256_bytes, write_bytes
+from calibration.files import in_file_name, read_bytes, sha256_bytes, write_bytes
 from calibration.sheet import ARMS, Sheet
 from patches.artwork import Artwork, artwork, artwork_pdf, load_artwork
 from patches.controls import control_texture, spread
+from patches.interference import free_ids, settled, tag_interference
 from patches.layout import SheetOrder, lay_out, target_file
 from patches.patch import PatchDocument, PatchGeometry, read_patch
 from patches.pdf import texture_png, write_sheet
+from patches.raster import png, rasterize
+from patches.tiles import places
 from pipeline.lab import Lab, read_sheets, shipped_patches
 
 Texture = NDArray[np.uint8]
@@ -24,7 +27,7 @@ Texture = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class MadeSheet:
-    """A sheet and where its PDF and JSON are (or would be)."""
+    """A sheet and where the PDF that goes to the printer, and its JSON, are (or would be)."""
 
     sheet: Sheet
     pdf: Path
@@ -84,39 +87,70 @@ def write_target(lab: Lab, out: Path) -> Path:
 
 
 def _make(lab: Lab, arm: str, printed: Printed, sign: Artwork, folder: Path, *, write: bool) -> MadeSheet:
+    asked = lab.config.sheet
     order = SheetOrder(
         arm=arm,
         label=sign.label,
         outline=sign.outline,
         aspect=sign.aspect,
         geometry=printed.geometry,
-        paper=lab.config.sheet.paper,
+        paper=asked.paper,
         first_tag_id=0,
         seed=lab.config.lab.seed,
         texture_sha256=None if printed.texture is None else sha256_bytes(texture_png(printed.texture)),
         patch=printed.patch,
         artwork=sign.digest,
+        tiled=asked.tiles,
+        date=asked.date,
+        operator=asked.operator,
     )
     present = read_sheets(folder) + (read_sheets(lab.sheets) if folder != lab.sheets else [])
-    sheet = _same(order, present) or lay_out(_with_free_ids(order, present))
+    sheet = _same(order, present) or _new(_with_free_ids(order, present), printed.texture, sign)
     if write:
         write_sheet(folder, sheet, printed.texture, sign)
-    return MadeSheet(sheet, folder / sheet.pdf, folder / f"{sheet.id}.json")
+    return MadeSheet(sheet, folder / sheet.printed_pdf, folder / f"{sheet.id}.json")
+
+
+def write_pictures(made: MadeSheet, dpi: float) -> list[Path]:
+    """Rasterize what goes to the printer, page by page: ``ID.png``, or ``ID-A1.png`` for each tile; their paths.
+
+    :class:`BadInput` when that makes too many pixels.
+    """
+    pdf, paths = read_bytes(made.pdf), picture_paths(made)
+    for page, path in enumerate(paths):
+        write_bytes(path, png(rasterize(pdf, dpi, page), dpi))
+    return paths
+
+
+def picture_paths(made: MadeSheet) -> list[Path]:
+    """Where :func:`write_pictures` writes."""
+    tiles = made.sheet.tiles
+    names = [f"-{tiles.name(*place)}" for place in places(tiles)] if tiles else [""]
+    return [made.json.with_name(f"{made.sheet.id}{name}.png") for name in names]
+
+
+def _new(order: SheetOrder, texture: Texture | None, sign: Artwork) -> Sheet:
+    """A layout on which nothing that is printed gets in the way of the tags."""
+    return settled(order, lambda sheet: tag_interference(sheet, texture, sign))
 
 
 def _same(order: SheetOrder, present: list[Sheet]) -> Sheet | None:
-    """The sheet that this order would give again, whatever its tag ids."""
+    """The sheet that this order would give again, whatever its tag ids and whatever had to give way to what."""
     for sheet in present:
-        again = lay_out(replace(order, first_tag_id=sheet.tags[0].id))
-        if again == sheet:
-            return sheet
+        if (sheet.arm, sheet.texture_sha256) != (order.arm, order.texture_sha256):
+            continue
+        for apart in (False, True):
+            ids, ghosts = sheet.tags[0].id, tuple(sheet.ghosts)
+            if lay_out(replace(order, first_tag_id=ids, ghosts=ghosts, tags_apart=apart)) == sheet:
+                return sheet
     return None
 
 
 def _with_free_ids(order: SheetOrder, present: list[Sheet]) -> SheetOrder:
-    """Tag ids that no sheet there or in the lab has: each frame says by itself which sticker it shows."""
+    """Tag ids that no sheet there or in the lab has or looks like: a frame says by itself which sticker it shows."""
     highest = max((tag.id for sheet in present for tag in sheet.tags), default=-1)
-    return replace(order, first_tag_id=highest + 1)
+    ghosts = frozenset(ghost for sheet in present for ghost in sheet.ghosts)
+    return replace(order, first_tag_id=free_ids(highest + 1, ghosts))
 
 
 def printed_on(lab: Lab, arm: str) -> Printed:

@@ -12,6 +12,7 @@ from PIL import Image
 from calibration.errors import BadConfig, BadInput, MissingFile
 from calibration.files import read_document, sha256_file
 from calibration.sheet import ARMS, Sheet
+from calibration.tags import tag_bits
 from patches.artwork import artwork
 from patches.frames import FrameOrder, frame_geometry
 from patches.patch import read_patch, write_patch
@@ -117,6 +118,22 @@ def test_no_tags_are_left_when_the_family_is_used_up(lab: Lab):
         (lab.sheets / f"{old.id}.json").write_text(old.model_dump_json())
     with pytest.raises(BadInput, match="the family has 0 to 586"):
         make_arm_sheet(lab, "noise", None, write=False)
+
+
+def test_no_sheet_has_a_tag_that_another_looks_like(lab: Lab):
+    path = lab.patches / f"{PATCH}.json"
+    document, texture = read_patch(path)
+    geometry = document.geometry.model_copy(update={"inner_mm": document.geometry.outer_mm / 2, "target_mm": 20.0})
+    for number, left in ((1, 2), (6, 20)):
+        bits = tag_bits(number)
+        texture[2:12, left : left + 10] = np.where(bits, 255, 0)[..., None]
+    write_patch(lab.patches, texture, document.model_copy(update={"geometry": geometry}))
+    sheet = make_arm_sheet(lab, PATCH, None, write=True).sheet
+    assert sheet.ghosts == [1, 6]
+    assert sheet.tag_ids == {2, 3, 4, 5}
+    assert make_arm_sheet(lab, PATCH, None, write=True).sheet == sheet
+    (lab.sheets / f"{sheet.id}.json").write_text(sheet.model_copy(update={"ghosts": [1, 7]}).model_dump_json())
+    assert make_arm_sheet(lab, "blank", None, write=True).sheet.tag_ids == {8, 9, 10, 11}
 
 
 # Patches

@@ -14,7 +14,15 @@ from calibration.errors import BadUsage, DpcamError
 from pipeline.cli.command import DryRunOption, LabOption, command
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
-from pipeline.cli.paper import PaperOption, sheet_result
+from pipeline.cli.paper import (
+    DateOption,
+    OperatorOption,
+    PaperOption,
+    PngOption,
+    TilesOption,
+    sheet_flags,
+    sheet_result,
+)
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
@@ -42,6 +50,10 @@ def print_patch(
         typer.Argument(help="The class, or a control arm; the lab's target by default.", metavar="LABEL"),
     ] = None,
     paper: PaperOption = None,
+    tiles: TilesOption = None,
+    date: DateOption = None,
+    operator: OperatorOption = None,
+    png: PngOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder; the lab's sheets/ by default.")] = None,
     to: Annotated[
         str | None, typer.Option(help="Print it: a queue of CUPS, or ipp://… of a printer.", metavar="PRINTER")
@@ -68,10 +80,10 @@ def print_patch(
         return _printers(server)
     if not math.isfinite(wait):
         raise BadUsage(f"--wait is {wait}; a number of seconds is accepted")
-    opened = enter_lab(lab, {"sheet.paper": paper})
+    opened = enter_lab(lab, sheet_flags(paper, tiles, date, operator))
     name = label or opened.config.target.label
     made = make_named_sheet(opened, name, out, write=not dry_run)
-    result = sheet_result(made.pdf, made.json, made.sheet.id, dry_run=dry_run)
+    result = sheet_result(made, png, dry_run=dry_run)
     if proof:
         result = _with_proof(result, proof_sheet(opened, name, made, proof, write=not dry_run))
     if to is not None:
