@@ -225,13 +225,13 @@ class Attention(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Transformer encoder layer, norm first; ``dropout`` is that of training."""
+    """Transformer encoder layer, norm first."""
 
-    def __init__(self, dim: int, heads: int, widen: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, widen: int) -> None:
         super().__init__()
-        self.attend = nn.Sequential(nn.LayerNorm(dim), Attention(dim, heads), nn.Dropout(dropout))
+        self.attend = nn.Sequential(nn.LayerNorm(dim), Attention(dim, heads))
         self.think = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, dim * widen), nn.GELU(), nn.Linear(dim * widen, dim), nn.Dropout(dropout)
+            nn.LayerNorm(dim), nn.Linear(dim, dim * widen), nn.GELU(), nn.Linear(dim * widen, dim)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -243,9 +243,7 @@ class Encoder(nn.Module):
 class CompactTransformer(nn.Module):
     """Convolutional tokenizer, transformer encoder, attention-weighted pooling of the tokens."""
 
-    def __init__(
-        self, n_labels: int, dim: int = 112, depth: int = 3, heads: int = 4, tokens: int = 36, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, n_labels: int, dim: int = 112, depth: int = 3, heads: int = 4, tokens: int = 36) -> None:
         super().__init__()
         self.tokenize = nn.Sequential(
             conv_bn(3, 32),
@@ -257,13 +255,12 @@ class CompactTransformer(nn.Module):
         )
         self.position = nn.Parameter(torch.zeros(1, tokens, dim))
         nn.init.trunc_normal_(self.position, std=0.02)
-        self.drop = nn.Dropout(dropout)
-        self.encode = nn.Sequential(*(Encoder(dim, heads, 2, dropout) for _ in range(depth)), nn.LayerNorm(dim))
+        self.encode = nn.Sequential(*(Encoder(dim, heads, 2) for _ in range(depth)), nn.LayerNorm(dim))
         self.weigh = nn.Linear(dim, 1)
         self.classify = nn.Linear(dim, n_labels)
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = self.encode(self.drop(self.tokenize(x).flatten(2).transpose(1, 2) + self.position))
+        tokens = self.encode(self.tokenize(x).flatten(2).transpose(1, 2) + self.position)
         weights = torch.softmax(self.weigh(tokens).transpose(1, 2), dim=-1)
         logits: Tensor = self.classify((weights @ tokens).squeeze(1))
         return logits

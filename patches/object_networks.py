@@ -1,7 +1,7 @@
 """Small recognizers of five families for photographs of everyday objects, 32 px a side: the zoo's other half.
 
 Built from the blocks of :mod:`patches.networks`, with fewer reductions. Fewer than 860,000 parameters each. The fire
-module is SqueezeNet's (arXiv 1602.07360).
+module is SqueezeNet's (arXiv 1602.07360), the inception module that of arXiv 1512.00567.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from patches.networks import (
     Architecture,
     BasicBlock,
-    CompactTransformer,
     Head,
     conv_bn,
     dense_block,
@@ -95,19 +94,35 @@ def squeezenet(n_labels: int) -> nn.Module:
     )
 
 
-def cct(n_labels: int) -> nn.Module:
-    """Compact convolutional transformer, 64 tokens."""
-    network = CompactTransformer(n_labels, dim=168, depth=2, tokens=64, dropout=0.2)
-    network.tokenize = nn.Sequential(
+class Inception(nn.Module):
+    """1x1, 3x3, two 3x3 and a pooling side by side; 1x1 before the larger ones to three fifths of their width."""
+
+    def __init__(self, inside: int, point: int, area: int, wide: int, pooled: int) -> None:
+        super().__init__()
+        squeezed = (3 * area // 5, 3 * wide // 5)
+        self.point = conv_bn(inside, point, 1)
+        self.area = nn.Sequential(conv_bn(inside, squeezed[0], 1), conv_bn(squeezed[0], area))
+        self.wide = nn.Sequential(conv_bn(inside, squeezed[1], 1), conv_bn(squeezed[1], wide), conv_bn(wide, wide))
+        self.pooled = nn.Sequential(nn.MaxPool2d(3, 1, 1), conv_bn(inside, pooled, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.point(x), self.area(x), self.wide(x), self.pooled(x)], dim=1)
+
+
+def googlenet(n_labels: int) -> nn.Module:
+    """Inception modules at 16, 8 and 4 px."""
+    return nn.Sequential(
         conv_bn(3, 56),
         nn.MaxPool2d(2),
-        conv_bn(56, 88),
-        conv_bn(88, 88),
+        Inception(56, 40, 64, 24, 24),
         nn.MaxPool2d(2),
-        conv_bn(88, 112),
-        conv_bn(112, 168),
+        Inception(152, 64, 104, 48, 40),
+        Inception(256, 64, 112, 48, 40),
+        Inception(264, 72, 128, 56, 48),
+        nn.MaxPool2d(2),
+        Inception(304, 96, 160, 64, 64),
+        Head(384, n_labels),
     )
-    return network
 
 
 def _architecture(name: str, build: Callable[[int], nn.Module], epochs: int) -> Architecture:
@@ -121,6 +136,6 @@ OBJECT_ARCHITECTURES: dict[str, Architecture] = {
         _architecture("resnet", resnet, 16),
         _architecture("squeezenet", squeezenet, 24),
         _architecture("densenet", densenet, 22),
-        _architecture("cct", cct, 26),
+        _architecture("googlenet", googlenet, 26),
     )
 }
