@@ -45,6 +45,11 @@ class BoardSighting:
     width: int
     height: int
 
+    @property
+    def points_mm(self) -> Array:
+        """``(N, 3)`` corners on the board, as OpenCV takes them."""
+        return np.column_stack([self.corners_mm, np.zeros(len(self.ids))])
+
 
 class Board(Document):
     """A board of ``squares_x`` x ``squares_y`` squares. The default fits A4 landscape.

@@ -95,5 +95,11 @@ def _font() -> str:
 
 
 def _caption(board: Board) -> str:
+    last_tag = board.first_tag + board.markers - 1
+    markers = {
+        "charuco": f", markers {board.marker_mm:g} mm, {board.dictionary}",
+        "apriltag": f", tags {board.marker_mm:g} mm, tag36h11 {board.first_tag} to {last_tag}",
+        "chessboard": "",
+    }
     squares = f"{board.squares_x}x{board.squares_y} squares of {board.square_mm:g} mm"
-    return f"dpcam board, {squares}, markers {board.marker_mm:g} mm, {board.dictionary}"
+    return f"dpcam board, {board.pattern}, {squares}{markers[board.pattern]}"
