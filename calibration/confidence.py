@@ -51,11 +51,14 @@ class Confidence:
         """Standard deviation of the focal length: the larger of both directions."""
         return float(np.sqrt(np.diag(self.covariance)[:2].max()))
 
+    def projection_covariance_px(self, points_mm: Array) -> Array:
+        """``(N, 3)`` points in camera axes → ``(N, 2, 2)`` covariance of their pixels."""
+        gradients = self._gradients(points_mm)
+        return np.asarray(gradients @ self.covariance @ gradients.transpose(0, 2, 1), dtype=np.float64)
+
     def projection_sd_px(self, points_mm: Array) -> Array:
         """``(N, 3)`` points in camera axes → ``(N,)`` standard deviation of their pixels in the worst direction."""
-        gradients = self._gradients(points_mm)
-        spread = gradients @ self.covariance @ gradients.transpose(0, 2, 1)
-        return np.asarray(np.sqrt(np.linalg.eigvalsh(spread)[:, -1]), dtype=np.float64)
+        return np.asarray(np.sqrt(np.linalg.eigvalsh(self.projection_covariance_px(points_mm))[:, -1]), np.float64)
 
     def at(self, distance_mm: float) -> Place:
         """At that distance from the camera."""
