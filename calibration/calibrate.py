@@ -44,7 +44,7 @@ SMALLEST_SD_PX = 0.02
 MOST_OFF = 0.25
 """A view in which more of the corners are off is not used at all: the board moved, or was bent."""
 
-ROUNDS = 5
+ROUNDS = 10
 DISTANCES_MM = (1000.0,)
 """Where the uncertainty is stated unless somebody names distances."""
 
@@ -234,9 +234,14 @@ def _without_far_off(used: Mapping[str, BoardSighting]) -> tuple[dict[str, Board
 
 
 def _near(residuals: Sequence[Array]) -> list[Array]:
-    """For each view which corners are near their places, by the scatter of all that the median shows."""
-    spread = max(1.4826 * float(np.median(np.abs(np.concatenate(residuals)))), SMALLEST_SD_PX)
-    return [np.linalg.norm(each, axis=1) <= FAR_OFF * spread for each in residuals]
+    """For each view which corners are near their places, by the scatter of all that the median shows.
+
+    The farthest go first: they pull the fit away from corners that are good.
+    """
+    every = np.concatenate(residuals)
+    spread = max(1.4826 * float(np.median(np.abs(every))), SMALLEST_SD_PX)
+    limit = max(FAR_OFF * spread, 0.5 * float(np.linalg.norm(every, axis=1).max()))
+    return [np.linalg.norm(each, axis=1) <= limit for each in residuals]
 
 
 def _only(view: BoardSighting, mask: Array) -> BoardSighting:

@@ -25,8 +25,8 @@ TILTS = ("right", "left", "bottom", "top")
 
 GRID = (24, 18)
 GOOD_VIEWS = 15
-NEAR_SHARE = 0.2
-"""In at least one picture the board fills this share."""
+NEAR_SHARE = 0.12
+"""In at least one picture the board's corners span this share; the board itself is larger than its inner corners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Coverage:
         wanted = [f"the board in the {name} of the picture" for name in self._empty_cells()]
         wanted += [f"the board with its {side} side farther away, by 20 to 45 degrees" for side in self._level()]
         if self.largest < NEAR_SHARE:
-            wanted.append(f"the board nearer: it filled {self.largest:.0%} of the picture at most")
+            wanted.append(f"the board nearer: its corners spanned {self.largest:.0%} of the picture at most")
         if (few := GOOD_VIEWS - len(self.tilts_deg)) > 0:
             wanted.append(f"{few} more views")
         return tuple(wanted)

@@ -127,7 +127,7 @@ def fit_lens(views: Sequence[BoardSighting], lens: Lens) -> Fit:
     values = (np.asarray(matrix, dtype=np.float64), found)
     poses = (np.array(turns, dtype=np.float64).reshape(-1, 3), np.array(shifts, dtype=np.float64).reshape(-1, 3))
     residuals = tuple(_residuals(view, *values, *pose) for view, *pose in zip(views, *poses, strict=True))
-    if not np.isfinite(np.concatenate(residuals)).all():
+    if not np.isfinite(np.concatenate(residuals)).all() or values[0].diagonal().min() <= 0:
         raise BadInput(f"no camera fits these {len(views)} views: the fit does not converge")
     return Fit(lens, *values, *poses, residuals, *size)
 
