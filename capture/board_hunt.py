@@ -83,7 +83,7 @@ class _Hunt:
             tell(Hint(self.views, error.message, self.missing))
             return
         sighting = self.board.find(frame.pixels)
-        reason = why_useless(sighting, self.views) or self._moving(sighting)
+        reason = why_useless(sighting, self.views) or self._moving(sighting) or self._changed(frame)
         self.before = sighting
         if not reason:
             self._take(frame, sighting)
@@ -94,6 +94,13 @@ class _Hunt:
             return ""
         still = self.before is not None and moved_px(sighting, self.before) <= STILL_SHARE * sighting.width
         return "" if still else "hold it still"
+
+    def _changed(self, frame: Frame) -> str:
+        """Whether the camera was changed since the first view that was kept: by hand, or by its autofocus."""
+        first = next(iter(self.modes.values()), {})
+        mode = mode_of(frame.settings)
+        changed = [name for name in first if name in mode and mode[name] != first[name]]
+        return "; ".join(f"{name} is {mode[name]}, it was {first[name]}" for name in changed)
 
     def _take(self, frame: Frame, sighting: BoardSighting) -> None:
         name = self.keep(len(self.views), frame)

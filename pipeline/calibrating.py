@@ -44,7 +44,7 @@ class CalibrationOrder:
 
     out: Path
     lens: Lens | None = None
-    check: Mapping[str, BoardSighting] | None = None
+    check: BoardViews | None = None
     distances_mm: Sequence[float] = DISTANCES_MM
 
 
@@ -67,12 +67,14 @@ def board_in(folder: Path, path: Path | None) -> Board:
 def calibrate(views: BoardViews, order: CalibrationOrder) -> Calibrated:
     """Calibrate, and write camera file and coverage; a refused set leaves the coverage, to see what it lacks."""
     picture = order.out.with_name(COVERAGE_FILE)
+    if order.check:
+        common_mode({"the first set": views.settings, "the second set": order.check.settings})
     try:
         found = calibrate_camera(
             views.sightings,
             camera=views.camera,
             lens=order.lens,
-            check=order.check,
+            check=order.check.sightings if order.check else None,
             distances_mm=order.distances_mm,
         )
     except BadInput:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -91,6 +91,19 @@ def test_it_goes_on_while_something_is_missing_but_not_for_ever():
     hunt = stage.hunt(clock=Ticking(), seconds=45.0)
     assert len(hunt.views) == 20
     assert [what for what in stage.hints[-1].missing if "farther away" in what]
+
+
+def test_a_camera_that_was_refocused_is_told():
+    stage = FiniteStage(GOOD[:4])
+    taken = stage.read
+
+    def read() -> Frame:
+        frame = taken()
+        return replace(frame, settings={"focus": 9 if stage.read_so_far == 3 else 7})
+
+    stage.read = read
+    assert len(stage.hunt().views) == 3
+    assert stage.hints[2].reason == "focus is 9, it was 7"
 
 
 def test_pictures_on_disk_need_not_stand_still():

@@ -73,7 +73,7 @@ def camera(
     order = CalibrationOrder(
         out=out or folder / CALIBRATION_FILE,
         lens=None if lens == "auto" else lens,
-        check=views_in_pictures(check, seen.board, seen.camera).sightings if check else None,
+        check=views_in_pictures(check, seen.board, seen.camera) if check else None,
         distances_mm=settings.plan.distances_mm,
     )
     found = calibrate(seen, order)
