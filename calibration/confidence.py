@@ -16,7 +16,7 @@ import numpy as np
 from calibration.board import BoardSighting
 from calibration.errors import BadInput
 from calibration.geometry import Array
-from calibration.lens import FREE, Fit
+from calibration.lens import FREE, Fit, have_rays
 
 GRID = (9, 7)
 """Pixels that are looked at, across and down."""
@@ -30,7 +30,7 @@ class Place:
     """Standard deviation of a projection, px, in its worst direction, for points at one distance.
 
     ``center_px``: in the middle of the picture. ``middle_px``: at worst within the middle half of it, where patches
-    appear. ``anywhere_px``: at worst in the whole picture.
+    appear. ``anywhere_px``: at worst in the whole picture, as far as the lens does not fold over.
     """
 
     distance_mm: float
@@ -60,14 +60,26 @@ class Confidence:
         """``(N, 3)`` points in camera axes → ``(N,)`` standard deviation of their pixels in the worst direction."""
         return np.asarray(np.sqrt(np.linalg.eigvalsh(self.projection_covariance_px(points_mm))[:, -1]), np.float64)
 
+    def at_pixels(self, pixels: Array, distance_mm: float) -> Array:
+        """``(N, 2)`` pixels → ``(N,)`` the same for what is seen there, so far away; nan where nothing can be."""
+        model = self.fit.model("")
+        seen = have_rays(model, pixels)
+        sd = np.full(len(pixels), np.nan)
+        sd[seen] = self.projection_sd_px(distance_mm * model.rays(pixels[seen]))
+        return sd
+
     def at(self, distance_mm: float) -> Place:
         """At that distance from the camera."""
         x, y, width, height = *GRID, self.fit.width - 1, self.fit.height - 1
         u, v = np.meshgrid(np.linspace(-1, 1, x), np.linspace(-1, 1, y))
         pixels = np.column_stack([(1 + u.ravel()) * width / 2, (1 + v.ravel()) * height / 2])
-        sd = self.projection_sd_px(distance_mm * self.fit.model("").rays(pixels))
+        sd = self.at_pixels(pixels, distance_mm)
         reach = np.maximum(np.abs(u), np.abs(v)).ravel()
-        center, middle, anywhere = (float(sd[reach <= share].max()) for share in (0, MIDDLE, 1))
+        if np.isnan(sd[reach <= MIDDLE]).any():
+            raise BadInput(
+                "the lens that was fitted folds over in the middle of the picture", hint="take another --lens"
+            )
+        center, middle, anywhere = (float(np.nanmax(sd[reach <= share])) for share in (0, MIDDLE, 1))
         return Place(distance_mm, center, middle, anywhere)
 
     def _gradients(self, points_mm: Array) -> Array:
@@ -89,11 +101,13 @@ def confidence(fit: Fit, views: Sequence[BoardSighting]) -> Confidence:
     scale = np.linalg.norm(jacobian, axis=0)
     if free <= 0 or not scale.all():
         raise BadInput(f"no camera fits these {len(views)} views: {residuals.size} numbers for {len(scale)} unknowns")
+    # By the triangle of QR, not by the normal equations: half of the digits are lost there.
+    triangle = np.linalg.qr(jacobian / scale, mode="r")
     try:
-        inverse = np.linalg.inv((jacobian / scale).T @ (jacobian / scale))
+        root = np.linalg.inv(triangle) / scale[:, None]
     except np.linalg.LinAlgError as error:
         raise BadInput(f"no camera fits these {len(views)} views: they leave some of its parameters open") from error
-    return Confidence(fit, inverse / np.outer(scale, scale) * (np.sum(residuals**2) / free))
+    return Confidence(fit, root @ root.T * (np.sum(residuals**2) / free))
 
 
 def _jacobian(fit: Fit, views: Sequence[BoardSighting]) -> Array:

@@ -46,7 +46,12 @@ def crossvalidate(one: Sequence[BoardSighting], other: Sequence[BoardSighting], 
 
 
 def disagreement_px(one: CameraModel, other: CameraModel, pixels: Array) -> Array:
-    """``(N, 2)`` pixels of ``one`` → ``(N,)`` distance to where ``other`` has the same rays, after the best turn."""
-    rays = one.rays(pixels)
-    turn, _ = Rotation.align_vectors(other.rays(pixels), rays)
+    """``(N, 2)`` pixels of ``one`` → ``(N,)`` distance to where ``other`` has the same rays, after the best turn.
+
+    :class:`BadInput` when one of them has no rays there.
+    """
+    rays, others = one.rays(pixels), other.rays(pixels)
+    if not np.isfinite([rays, others]).all():
+        raise BadInput("one of two calibrations sees nothing in a part of the picture: they cannot be compared")
+    turn, _ = Rotation.align_vectors(others, rays)
     return np.asarray(np.linalg.norm(other.project(turn.apply(rays)) - pixels, axis=1), dtype=np.float64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import PurePath
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -53,15 +55,22 @@ class Evidence(Document):
 
 
 def evidence_of(board: Board, sightings: Mapping[str, BoardSighting]) -> Evidence:
-    """What is kept: every picture that shows anything of the board."""
+    """What is kept: every picture that shows anything of the board, by its file's name where that is its own."""
+    times = Counter(PurePath(name).name for name in sightings)
     return Evidence(
         board=board,
         views=[
-            SeenView(name=name, ids=list(view.ids), corners_px=[(x, y) for x, y in _rounded(view)])
+            SeenView(name=_own_name(name, times), ids=list(view.ids), corners_px=[(x, y) for x, y in _rounded(view)])
             for name, view in sightings.items()
             if view.ids
         ],
     )
+
+
+def _own_name(name: str, times: Counter[str]) -> str:
+    """The file goes to other machines: the folder that its pictures were in stays here."""
+    last = PurePath(name).name
+    return last if times[last] == 1 else PurePath(name).as_posix()
 
 
 def _rounded(view: BoardSighting) -> list[list[float]]:

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.board import BoardSighting
 from calibration.camera import Brown, CameraModel, Rational
@@ -158,17 +159,17 @@ def coefficients(values: Array) -> Brown | Rational:
     return k1, k2, p1, p2, k3, k4, k5, k6
 
 
-def folds_over(model: CameraModel, pixels: Array) -> bool:
-    """Whether some of ``(N, 2)`` pixels has no ray of its own."""
+def have_rays(model: CameraModel, pixels: Array) -> NDArray[np.bool_]:
+    """``(N,)`` whether each of ``(N, 2)`` pixels has a ray of its own: beyond where a lens folds over, none has."""
     back = model.distort(model.undistort(pixels))
-    return not bool(np.abs(back - pixels).max() < UNFOLDED_PX)
+    return np.asarray(np.abs(back - pixels).max(axis=1) < UNFOLDED_PX)
 
 
 def _held_out(views: Sequence[BoardSighting], lens: Lens) -> Array | None:
     """``(V,)`` mean squared distance in each view, by fits that did not see it; None when the lens is not usable."""
     squares = np.empty(len(views))
     try:
-        if folds_over(fit_lens(views, lens).model(""), seen_pixels(views)):
+        if not have_rays(fit_lens(views, lens).model(""), seen_pixels(views)).all():
             return None
         for first in range(FOLDS):
             fit = fit_lens([view for i, view in enumerate(views) if i % FOLDS != first], lens)

@@ -62,9 +62,9 @@ def _box(low: tuple[float, float], width: float, height: float) -> Any:
 def _draw_uncertainty(axes: Any, confidence: Confidence, distance_mm: float) -> None:
     fit = confidence.fit
     x, y = np.meshgrid(np.linspace(0, fit.width - 1, GRID[0]), np.linspace(0, fit.height - 1, GRID[1]))
-    rays = fit.model("").rays(np.column_stack([x.ravel(), y.ravel()]))
-    sd = confidence.projection_sd_px(distance_mm * rays).reshape(x.shape)
-    lines = axes.contour(x, y, sd, levels=np.geomspace(sd.min() * 1.05, sd.max() * 0.95, 6), colors=BOARD)
+    sd = confidence.at_pixels(np.column_stack([x.ravel(), y.ravel()]), distance_mm).reshape(x.shape)
+    levels = np.geomspace(np.nanmin(sd) * 1.05, np.nanmax(sd) * 0.95, 6)
+    lines = axes.contour(x, y, sd, levels=np.sort(levels), colors=BOARD)
     axes.clabel(lines, fmt="%.2f px")
     axes.set_xlabel(f"lines: standard deviation of a projection at {distance_mm:g} mm")
 

@@ -62,6 +62,14 @@ def test_more_views_know_more_and_the_border_less():
     assert all(place.anywhere_px > place.center_px for place in known)
 
 
+def test_where_a_lens_sees_nothing_nothing_is_stated():
+    folding = CAMERA.model_copy(update={"distortion": (-0.45, 0.0, 0.0, 0.0, 0.0)})
+    views = list(many_views(15, 3, spread=0.4, camera=folding).values())
+    sure = confidence(fit_lens(views, "k1"), views)
+    assert np.isnan(sure.at_pixels(np.array([[0.0, 0.0], [640.0, 360.0]]), 1000)).tolist() == [True, False]
+    assert np.isfinite(sure.at(1000).anywhere_px)
+
+
 def test_what_is_not_fixed_is_refused():
     view = next(iter(many_views(1, 1).values()))
     two = replace(view, ids=view.ids[:5], corners_px=view.corners_px[:5], corners_mm=view.corners_mm[:5])

@@ -24,6 +24,12 @@ def test_views_come_back():
         np.testing.assert_array_equal(again[name].corners_mm, view.corners_mm)
 
 
+def test_folders_of_pictures_stay_where_they_are():
+    first, second, third = many_views(3, 1).values()
+    kept = evidence_of(BOARD, {"/home/me/a/1.png": first, "b/1.png": second, "/home/me/2.png": third})
+    assert [view.name for view in kept.views] == ["/home/me/a/1.png", "b/1.png", "2.png"]
+
+
 def test_a_camera_file_carries_it():
     model = CAMERA.model_copy(update={"evidence": KEPT, "settings": {"focus": 30.0}, "lens": "brown5"})
     assert parse_document(model.model_dump(mode="json"), CameraModel, where="camera.json") == model

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from board_views import CAMERA, many_views
 
-from calibration.lens import LENSES, choose_lens, fit_lens, folds_over, held_out_px
+from calibration.lens import LENSES, choose_lens, fit_lens, have_rays, held_out_px
 
 TRUE = {
     "none": (0.0, 0.0, 0.0, 0.0, 0.0),
@@ -46,6 +46,7 @@ def test_held_out_views_lie_at_the_noise():
 
 
 def test_a_lens_that_folds_the_picture_over_is_seen():
-    corner = np.array([[0.0, 0.0], [1279.0, 719.0]])
-    assert not folds_over(CAMERA, corner)
-    assert folds_over(CAMERA.model_copy(update={"distortion": (-1.2, 0.0, 0.0, 0.0, 0.0)}), corner)
+    pixels = np.array([[0.0, 0.0], [640.0, 360.0]])
+    assert have_rays(CAMERA, pixels).all()
+    folding = CAMERA.model_copy(update={"distortion": (-1.2, 0.0, 0.0, 0.0, 0.0)})
+    assert have_rays(folding, pixels).tolist() == [False, True]
