@@ -1,19 +1,22 @@
-"""Camera calibration from pictures of a board: the fit is OpenCV's (Zhang 2000); its footing is judged here."""
+"""Camera calibration from views of a board: which views count, what they support, and whether that is enough."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from calibration.board import BoardSighting
 from calibration.camera import CameraModel
+from calibration.confidence import Confidence, Place, confidence
+from calibration.coverage import Coverage, coverage_of
+from calibration.crossval import Crossval, crossvalidate
 from calibration.errors import BadInput
 from calibration.geometry import Array
+from calibration.lens import Fit, Lens, LensTrial, choose_lens, fit_lens
 
 MIN_VIEWS = 8
 MIN_CORNERS = 8
@@ -31,6 +34,20 @@ MIN_TILT_DEG = 20.0
 MAX_FOCAL_SHARE = 0.01
 """Standard deviation of the focal length by its own value, as the fit states it."""
 
+MAX_RMS_SHARE = 0.002
+"""RMS by the picture's diagonal: a board that is not as the board file says, or is bent, fits worse than this."""
+
+FAR_OFF = 5.0
+"""A corner that lies this many (robust) standard deviations beside its place is not that corner."""
+
+SMALLEST_SD_PX = 0.02
+MOST_OFF = 0.25
+"""A view in which more of the corners are off is not used at all: the board moved, or was bent."""
+
+ROUNDS = 10
+DISTANCES_MM = (1000.0,)
+"""Where the uncertainty is stated unless somebody names distances."""
+
 HINT = "take 15 or more pictures: board near and far, in every corner, tilted by 20 to 45 degrees to each side"
 
 
@@ -46,72 +63,89 @@ class SkippedView:
 class Calibration:
     """A camera model and what it stands on.
 
-    ``per_view_px``: reprojection RMS of each picture in ``used``. ``coverage``: share of the picture that the corners
-    span. ``tilt_deg``: the largest angle between two of the boards. ``focal_sd_px``: standard deviation of the larger
-    uncertain of ``fx`` and ``fy``, as the fit states it.
+    ``per_view_px``: reprojection RMS of each picture in ``used``; ``corners_off``: how many of their corners were far
+    off and not used. ``lenses``: how every lens fared on views held out. ``crossval``: two halves of the views compared
+    (or these views and a second set). ``places``: what is known of projections, at each distance asked for.
     """
 
     model: CameraModel
-    rms_px: float
-    per_view_px: tuple[float, ...]
+    fit: Fit
+    confidence: Confidence
     used: tuple[str, ...]
     skipped: tuple[SkippedView, ...]
-    coverage: float
-    tilt_deg: float
-    focal_sd_px: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    matrix: Array
-    distortion: Array
-    deviations: Array
-    normals: Array
-    per_view_px: Array
-    rms_px: float
+    corners_off: int
+    lenses: tuple[LensTrial, ...]
+    coverage: Coverage
+    crossval: Crossval
+    places: tuple[Place, ...]
 
     @property
-    def focal_sd_px(self) -> float:
-        return float(self.deviations[:2].max())
+    def rms_px(self) -> float:
+        """Reprojection RMS over all corners used."""
+        return self.fit.rms_px
 
     @property
-    def focal_share(self) -> float:
-        return self.focal_sd_px / float(self.matrix[0, 0])
+    def per_view_px(self) -> tuple[float, ...]:
+        """The same of each view."""
+        return self.fit.per_view_px
 
     @property
     def tilt_deg(self) -> float:
-        """Largest angle between two board normals."""
-        return math.degrees(math.acos(float(np.clip((self.normals @ self.normals.T).min(), -1, 1))))
+        """The largest angle between two of the boards."""
+        return self.fit.tilt_deg
+
+    @property
+    def focal_sd_px(self) -> float:
+        """Standard deviation of the less certain of ``fx`` and ``fy``."""
+        return self.confidence.focal_sd_px
+
+    @property
+    def uncertainty_px(self) -> float:
+        """Standard deviation of a projection where patches appear, at worst."""
+        return max(place.middle_px for place in self.places)
 
 
-def calibrate_camera(sightings: Mapping[str, BoardSighting], *, camera: str) -> Calibration:
+def calibrate_camera(
+    sightings: Mapping[str, BoardSighting],
+    *,
+    camera: str,
+    lens: Lens | None = None,
+    check: Mapping[str, BoardSighting] | None = None,
+    distances_mm: Sequence[float] = DISTANCES_MM,
+) -> Calibration:
     """Fit the camera model of ``camera`` to what each picture (by name) shows of the board.
 
+    ``lens``: this one, not the one that the pictures support. ``check``: a second set of pictures that the result is
+    compared with; halves of the first are compared otherwise. ``distances_mm``: where patches will be.
+
     :class:`BadInput` when the pictures cannot support a calibration: no board in them, sizes that differ, fewer than
-    8 usable views, corners in a part of the picture only, boards that are all parallel, or a focal length that the
-    fit itself calls uncertain.
+    8 usable views, corners in a part of the picture only, boards that are all parallel, corners that are not where the
+    board has them, or a focal length that the fit itself calls uncertain.
     """
-    width, height = _common_size(sightings)
-    used, skipped = _usable(sightings, math.hypot(width, height))
+    width, height = common_size(sightings)
+    used, skipped = usable_views(sightings)
     _check_count(used, skipped)
-    views = list(used.values())
-    coverage = _coverage(views, width, height)
-    _check_coverage(coverage)
-    fit = _solve(views, width, height)
-    _check_geometry(fit)
-    return Calibration(
-        _model(fit, camera, width, height, len(used)),
-        fit.rms_px,
-        tuple(map(float, fit.per_view_px)),
-        tuple(used),
-        tuple(skipped),
-        coverage,
-        fit.tilt_deg,
-        fit.focal_sd_px,
-    )
+    _check_coverage(coverage_of(list(used.values()), width, height))
+    kept, spoilt = _without_far_off(used)
+    skipped += spoilt
+    _check_count(kept, skipped)
+    off = sum(len(used[name].ids) - len(view.ids) for name, view in kept.items())
+    views = list(kept.values())
+    chosen, trials = choose_lens(views)
+    fit = fit_lens(views, lens or chosen)
+    sure = confidence(fit, views)
+    coverage = coverage_of(views, width, height, fit.normals)
+    _check_fit(fit, sure, coverage)
+    one, other = _two_sets(views, check)
+    crossval = crossvalidate(one, other, fit.lens)
+    places = tuple(sure.at(distance) for distance in distances_mm)
+    known = {"crossval_px": crossval.rms_px, "uncertainty_px": max(place.middle_px for place in places)}
+    model = fit.model(camera).model_copy(update=known)
+    return Calibration(model, fit, sure, tuple(kept), tuple(skipped), off, trials, coverage, crossval, places)
 
 
-def _common_size(sightings: Mapping[str, BoardSighting]) -> tuple[int, int]:
+def common_size(sightings: Mapping[str, BoardSighting]) -> tuple[int, int]:
+    """Width and height of the pictures that show the board; :class:`BadInput` when none does, or they differ."""
     found = [view for view in sightings.values() if view.ids]
     if not found:
         raise BadInput(
@@ -128,19 +162,30 @@ def _common_size(sightings: Mapping[str, BoardSighting]) -> tuple[int, int]:
     return next(iter(sizes))
 
 
-def _usable(
-    sightings: Mapping[str, BoardSighting], diagonal_px: float
-) -> tuple[dict[str, BoardSighting], list[SkippedView]]:
+def usable_views(sightings: Mapping[str, BoardSighting]) -> tuple[dict[str, BoardSighting], list[SkippedView]]:
     """The views that count, and the others with the reason."""
     used: dict[str, BoardSighting] = {}
     skipped: list[SkippedView] = []
     for name, view in sightings.items():
-        reason = _too_few(view) or _nothing_new(view, used, MIN_MOVE * diagonal_px)
+        reason = why_useless(view, used)
         if reason:
             skipped.append(SkippedView(name, reason))
         else:
             used[name] = view
     return used, skipped
+
+
+def why_useless(view: BoardSighting, used: Mapping[str, BoardSighting]) -> str:
+    """Why a view adds nothing to those that are used; empty when it does."""
+    return _too_few(view) or _nothing_new(view, used, MIN_MOVE * math.hypot(view.width, view.height))
+
+
+def moved_px(view: BoardSighting, other: BoardSighting) -> float:
+    """The farthest that a corner seen in both has moved; infinite when too few are common to say."""
+    _, mine, theirs = np.intersect1d(view.ids, other.ids, return_indices=True)
+    if len(mine) < MIN_CORNERS:
+        return math.inf
+    return float(np.linalg.norm(view.corners_px[mine] - other.corners_px[theirs], axis=1).max())
 
 
 def _too_few(view: BoardSighting) -> str:
@@ -152,17 +197,9 @@ def _too_few(view: BoardSighting) -> str:
 
 
 def _nothing_new(view: BoardSighting, used: Mapping[str, BoardSighting], move_px: float) -> str:
-    near = (name for name, other in used.items() if _moved_px(view, other) < move_px)
+    near = (name for name, other in used.items() if moved_px(view, other) < move_px)
     name = next(near, None)
     return "" if name is None else f"shows the board where {name} does"
-
-
-def _moved_px(view: BoardSighting, other: BoardSighting) -> float:
-    """The farthest that a corner seen in both has moved; infinite when too few are common to say."""
-    _, mine, theirs = np.intersect1d(view.ids, other.ids, return_indices=True)
-    if len(mine) < MIN_CORNERS:
-        return math.inf
-    return float(np.linalg.norm(view.corners_px[mine] - other.corners_px[theirs], axis=1).max())
 
 
 def _check_count(used: Mapping[str, BoardSighting], skipped: Sequence[SkippedView]) -> None:
@@ -172,71 +209,87 @@ def _check_count(used: Mapping[str, BoardSighting], skipped: Sequence[SkippedVie
     raise BadInput(f"{len(used)} usable views of the board, at least {MIN_VIEWS} needed{why}", hint=HINT)
 
 
-def _coverage(views: Sequence[BoardSighting], width: int, height: int) -> float:
-    corners = np.concatenate([view.corners_px for view in views]).astype(np.float32)
-    return float(cv2.contourArea(cv2.convexHull(corners))) / (width * height)
-
-
-def _check_coverage(coverage: float) -> None:
-    if coverage < MIN_COVERAGE:
+def _check_coverage(coverage: Coverage) -> None:
+    if coverage.share < MIN_COVERAGE:
         raise BadInput(
-            f"the board's corners span {coverage:.0%} of the picture, at least {MIN_COVERAGE:.0%} needed", hint=HINT
+            f"the board's corners span {coverage.share:.0%} of the picture, at least {MIN_COVERAGE:.0%} needed",
+            hint=_missing(coverage),
         )
 
 
-def _solve(views: Sequence[BoardSighting], width: int, height: int) -> _Fit:
-    """Five distortion coefficients; the third radial one only when it is larger than twice its own uncertainty."""
-    full = _fit(views, width, height, 0)
-    k3, k3_sd = float(full.distortion[4]), float(full.deviations[8])
-    return full if abs(k3) > 2 * k3_sd else _fit(views, width, height, cv2.CALIB_FIX_K3)
+def _without_far_off(used: Mapping[str, BoardSighting]) -> tuple[dict[str, BoardSighting], list[SkippedView]]:
+    """The views without corners that are far from where a fit has them; a view with many of them goes altogether."""
+    kept, dropped = dict(used), list[SkippedView]()
+    for _ in range(ROUNDS):
+        if len(kept) < MIN_VIEWS:
+            break
+        near = _near(fit_lens(list(kept.values()), "brown5").residuals)
+        if all(mask.all() for mask in near):
+            break
+        trimmed = {name: _only(view, mask) for (name, view), mask in zip(kept.items(), near, strict=True)}
+        reasons = {name: reason for name, view in trimmed.items() if (reason := _spoilt(used[name], view))}
+        kept = {name: view for name, view in trimmed.items() if name not in reasons}
+        dropped += [SkippedView(name, reason) for name, reason in reasons.items()]
+    return kept, dropped
 
 
-def _fit(views: Sequence[BoardSighting], width: int, height: int, flags: int) -> _Fit:
-    board = [np.column_stack([view.corners_mm, np.zeros(len(view.ids))]).astype(np.float32) for view in views]
-    image = [view.corners_px.astype(np.float32) for view in views]
-    try:
-        rms, matrix, distortion, turns, _, deviations, _, per_view = cv2.calibrateCameraExtended(
-            board, image, (width, height), np.eye(3), np.zeros(5), flags=flags
+def _near(residuals: Sequence[Array]) -> list[Array]:
+    """For each view which corners are near their places, by the scatter of all that the median shows.
+
+    The farthest go first: they pull the fit away from corners that are good.
+    """
+    every = np.concatenate(residuals)
+    spread = max(1.4826 * float(np.median(np.abs(every))), SMALLEST_SD_PX)
+    limit = max(FAR_OFF * spread, 0.5 * float(np.linalg.norm(every, axis=1).max()))
+    return [np.linalg.norm(each, axis=1) <= limit for each in residuals]
+
+
+def _only(view: BoardSighting, mask: Array) -> BoardSighting:
+    ids = tuple(int(i) for i in np.asarray(view.ids)[mask])
+    return replace(view, ids=ids, corners_px=view.corners_px[mask], corners_mm=view.corners_mm[mask])
+
+
+def _spoilt(before: BoardSighting, left: BoardSighting) -> str:
+    """Why a view is not used even without its corners far off; empty when it is."""
+    count, off = len(before.ids), len(before.ids) - len(left.ids)
+    if off > MOST_OFF * count or _too_few(left):
+        return f"{off} of its {count} corners are not where the board has them: it moved, or was bent"
+    return ""
+
+
+def _check_fit(fit: Fit, sure: Confidence, coverage: Coverage) -> None:
+    most_px = MAX_RMS_SHARE * math.hypot(fit.width, fit.height)
+    if fit.rms_px > most_px:
+        raise BadInput(
+            f"no camera fits these views: their corners are {fit.rms_px:.1f} px beside where the board has them, "
+            f"at most {most_px:.1f} px accepted",
+            hint="the board file must describe the board that was printed, and the board must be flat and still",
         )
-    except cv2.error as error:
-        raise BadInput(f"no camera fits these {len(views)} views: {error.err}", hint=HINT) from error
-    normals = np.array([cv2.Rodrigues(turn)[0][:, 2] for turn in turns])
-    return _Fit(
-        np.asarray(matrix, dtype=np.float64),
-        np.asarray(distortion, dtype=np.float64).reshape(-1),
-        np.asarray(deviations, dtype=np.float64).reshape(-1),
-        normals,
-        np.asarray(per_view, dtype=np.float64).reshape(-1),
-        float(rms),
-    )
-
-
-def _check_geometry(fit: _Fit) -> None:
-    if not math.isfinite(fit.rms_px) or not math.isfinite(fit.focal_share) or fit.focal_share <= 0:
-        raise BadInput("no camera fits these views: the fit does not converge", hint=HINT)
     if fit.tilt_deg < MIN_TILT_DEG:
         raise BadInput(
             f"the boards are turned against each other by {fit.tilt_deg:.0f} degrees at most, "
-            f"at least {MIN_TILT_DEG:.0f} needed: views of parallel boards do not fix the focal length",
-            hint=HINT,
+            f"at least {MIN_TILT_DEG:.0f} needed: the focal length cannot be told from the distance",
+            hint=_missing(coverage),
         )
-    if fit.focal_share > MAX_FOCAL_SHARE:
+    share = sure.focal_sd_px / float(fit.matrix[0, 0])
+    if not share <= MAX_FOCAL_SHARE:
         raise BadInput(
-            f"the focal length is known to {fit.focal_share:.1%} only, {MAX_FOCAL_SHARE:.0%} is accepted", hint=HINT
+            f"the focal length is known to {share:.1%} only, at least {MAX_FOCAL_SHARE:.0%} needed",
+            hint=_missing(coverage),
         )
 
 
-def _model(fit: _Fit, camera: str, width: int, height: int, views: int) -> CameraModel:
-    k1, k2, p1, p2, k3 = map(float, fit.distortion[:5])
-    return CameraModel(
-        camera=camera,
-        width=width,
-        height=height,
-        fx=float(fit.matrix[0, 0]),
-        fy=float(fit.matrix[1, 1]),
-        cx=float(fit.matrix[0, 2]),
-        cy=float(fit.matrix[1, 2]),
-        distortion=(k1, k2, p1, p2, k3),
-        rms_px=fit.rms_px,
-        views=views,
-    )
+def _missing(coverage: Coverage) -> str:
+    return "missing: " + "; ".join(coverage.missing) if coverage.missing else HINT
+
+
+def _two_sets(
+    views: Sequence[BoardSighting], check: Mapping[str, BoardSighting] | None
+) -> tuple[Sequence[BoardSighting], Sequence[BoardSighting]]:
+    """What is compared: these views and a second set, or every other view and the rest."""
+    if check is None:
+        return views[::2], views[1::2]
+    common_size(check)
+    second, skipped = usable_views(check)
+    _check_count(second, skipped)
+    return views, list(_without_far_off(second)[0].values())

@@ -83,6 +83,7 @@ def run_capture(
     rig: Rig,
     session: SessionWriter,
     gate: Gate | None = None,
+    check: Callable[[Frame], None] = lambda _: None,
     stop: StopFlag = never,
     progress: Callable[[Progress], None] = lambda _: None,
     retakes: int = 2,
@@ -92,14 +93,15 @@ def run_capture(
 
     ``sheets``: id → sheet, for the plan. ``gate``: a picture that it rejects is taken again, at most ``retakes`` times
     (never from a finite camera, whose next picture is another one), then the shot is skipped with the reason; a
-    rejected picture is no frame. ``limit``: end when the session has so many shots (frames and skips); a live camera
-    without a plan needs it.
+    rejected picture is no frame. ``check``: raises for a picture with which the capture cannot go on, such as of a
+    camera that is not as it was calibrated. ``limit``: end when the session has so many shots (frames and skips); a
+    live camera without a plan needs it.
 
     :class:`BadUsage`, :class:`BadConfig` before anything is taken. :class:`calibration.errors.CameraGone` and
     :class:`calibration.errors.DiskFull` (journaled where possible) leave a session that can be resumed.
     """
     _check(plan, sheets, camera, session, limit)
-    capture = _Capture(plan, sheets, camera, rig, session, gate, progress, retakes, limit)
+    capture = _Capture(plan, sheets, camera, rig, session, gate, check, progress, retakes, limit)
     return capture.run(stop)
 
 
@@ -134,6 +136,7 @@ class _Capture:
     rig: Rig
     session: SessionWriter
     gate: Gate | None
+    check: Callable[[Frame], None]
     progress: Callable[[Progress], None]
     retakes: int
     limit: int | None
@@ -208,6 +211,7 @@ class _Capture:
             frame = self.camera.read()
         except BadImage as error:
             return Failed(error.message)
+        self.check(frame)
         if self.gate is None:
             return _Taken(frame, None)
         verdict = self.gate(frame, shot)

@@ -81,6 +81,12 @@ def _draw_ruler(canvas: Any, base_mm: float) -> None:
 
 def _caption(board: Board) -> str:
     """With a serial number: the same one for the same board."""
+    last_tag = board.first_tag + board.markers - 1
+    markers = {
+        "charuco": f", markers {board.marker_mm:g} mm, {board.dictionary}",
+        "apriltag": f", tags {board.marker_mm:g} mm, tag36h11 {board.first_tag} to {last_tag}",
+        "chessboard": "",
+    }
     serial = sha256_bytes(board.model_dump_json().encode())[:8]
     squares = f"{board.squares_x}x{board.squares_y} squares of {board.square_mm:g} mm"
-    return f"dpcam board-{serial}, {squares}, markers {board.marker_mm:g} mm, {board.dictionary}"
+    return f"dpcam board-{serial}, {board.pattern}, {squares}{markers[board.pattern]}"

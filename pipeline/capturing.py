@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from calibration.camera import CameraModel
-from calibration.errors import BadConfig, BadInput, BadUsage
+from calibration.errors import BadConfig, BadImage, BadInput, BadUsage
 from calibration.files import read_bytes, read_document
 from calibration.sheet import Sheet
+from capture.binding import refuse_other_camera, refuse_other_mode
 from capture.cameras.base import Camera, FiniteCamera, StagedCamera
 from capture.cameras.open import open_camera, safe_address
 from capture.frame import Clock, Frame
@@ -54,7 +57,7 @@ def capture(
     clock = Clock()
     folder = order.sheets[0].parent if order.sheets else order.sessions
     with open_camera(order.uri, sheet_folder=folder, clock=clock) as camera:
-        return _capture_with(camera, order, clock, ask=ask, stop=stop, progress=progress)
+        return _capture_with(camera, order, folder, clock, ask=ask, stop=stop, progress=progress)
 
 
 def unfinished_session(sessions: Path, plan: Path) -> Path | None:
@@ -78,6 +81,7 @@ def unfinished_session(sessions: Path, plan: Path) -> Path | None:
 def _capture_with(
     camera: Camera,
     order: CaptureOrder,
+    folder: Path,
     clock: Clock,
     *,
     ask: Callable[[str], str],
@@ -86,7 +90,7 @@ def _capture_with(
 ) -> CaptureOutcome:
     plan = read_document(order.plan, Plan) if order.plan else None
     sheets = [read_document(path, Sheet) for path in order.sheets]
-    model = _camera_model(order, camera)
+    model = _camera_model(order, camera, folder, clock)
     with _open_session(order, camera, model, clock) as session:
         return run_capture(
             plan=plan,
@@ -95,14 +99,30 @@ def _capture_with(
             rig=_rig(camera, plan, ask),
             session=session,
             gate=_gate(sheets, model) if order.gate and plan else None,
+            check=partial(refuse_other_mode, model) if order.calibration and model else lambda _: None,
             stop=stop,
             progress=progress,
             limit=order.frames,
         )
 
 
-def _camera_model(order: CaptureOrder, camera: Camera) -> CameraModel | None:
-    return read_document(order.calibration, CameraModel) if order.calibration else camera.model
+def _camera_model(order: CaptureOrder, camera: Camera, folder: Path, clock: Clock) -> CameraModel | None:
+    """The calibration that was named, held against the camera before a session begins; else what the camera says."""
+    if order.calibration is None:
+        return camera.model
+    model = read_document(order.calibration, CameraModel)
+    refuse_other_camera(model, camera, safe_address(order.uri))
+    with suppress(BadImage):  # the runner puts it on record, in its turn
+        refuse_other_mode(model, _first_look(order.uri, camera, folder, clock))
+    return model
+
+
+def _first_look(uri: str, camera: Camera, folder: Path, clock: Clock) -> Frame:
+    """A frame that the session does not miss: pictures on disk are opened once more."""
+    if not isinstance(camera, FiniteCamera):
+        return camera.read()
+    with open_camera(uri, sheet_folder=folder, clock=clock) as again:
+        return again.read()
 
 
 def _open_session(order: CaptureOrder, camera: Camera, model: CameraModel | None, clock: Clock) -> SessionWriter:

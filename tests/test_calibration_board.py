@@ -30,16 +30,23 @@ def picture(view: View, board: Board = BOARD) -> tuple[np.ndarray, np.ndarray]:
     return pixels, CAMERA.project(pose.to_camera(board.corners_mm()))
 
 
+TAGS = Board(pattern="apriltag", squares_x=6, squares_y=4, square_mm=40, marker_mm=30)
+CHESS = Board(pattern="chessboard", squares_x=8, squares_y=6, square_mm=30)
+
+
+@pytest.mark.parametrize("board", [BOARD, TAGS, CHESS], ids=lambda board: board.pattern)
 @pytest.mark.parametrize("view", VIEWS, ids=str)
-def test_corners_are_where_they_are(view):
-    pixels, truth = picture(view)
-    found = BOARD.find(pixels)
+def test_corners_are_where_they_are(view, board):
+    pixels, truth = picture(view, board)
+    found = board.find(pixels)
+    if board is CHESS and np.linalg.norm(found.corners_px[0] - truth[-1]) < 1:
+        truth = truth[::-1]  # a chessboard does not tell which way up it is
     errors = found.corners_px - truth[list(found.ids)]
     assert len(found.ids) >= 20
     assert (found.width, found.height) == SIZE
     assert np.abs(errors.mean(axis=0)).max() < 0.1, "pixel (0, 0) is the center of the top-left pixel"
     assert np.sqrt((errors**2).sum(axis=1).mean()) < 0.2
-    np.testing.assert_allclose(found.corners_mm, BOARD.corners_mm()[list(found.ids)])
+    np.testing.assert_allclose(found.corners_mm, board.corners_mm()[list(found.ids)])
 
 
 def test_a_hidden_part_leaves_the_other_corners():
@@ -51,12 +58,27 @@ def test_a_hidden_part_leaves_the_other_corners():
 
 
 @pytest.mark.parametrize(
-    "other", [Board(dictionary="DICT_4X4_50", square_mm=35, marker_mm=28), Board(squares_x=5, squares_y=7)], ids=str
+    "other",
+    [Board(dictionary="DICT_4X4_50", square_mm=35, marker_mm=28), Board(squares_x=5, squares_y=7), TAGS],
+    ids=str,
 )
 def test_another_board_is_not_taken_for_this_one(other):
     pixels, _ = picture(VIEWS[0], other)
     assert len(other.find(pixels).ids) >= 16
     assert len(BOARD.find(pixels).ids) < 8
+
+
+def test_tags_of_other_numbers_are_not_of_this_board():
+    pixels, _ = picture(VIEWS[0], TAGS)
+    assert TAGS.model_copy(update={"first_tag": 300}).find(pixels).ids == ()
+    later = TAGS.model_copy(update={"first_tag": 512}).find(pixels)
+    assert len(later.ids) == 4 * 12, "the lower half of the printed board is the upper half of this one"
+
+
+def test_a_chessboard_is_seen_whole_or_not_at_all():
+    pixels, _ = picture(VIEWS[0], CHESS)
+    pixels[:, :260] = 90
+    assert CHESS.find(pixels).ids == ()
 
 
 @pytest.mark.parametrize("shape", [(0, 0, 3), (1, 1, 3), (16, 16, 3), (9, 300, 3), (100, 100, 3)])
@@ -108,6 +130,9 @@ def test_the_default_fits_on_common_paper():
         ({"marker_mm": 36}, "at most 32.4 mm"),
         ({"squares_x": 20, "squares_y": 20}, "needs 200 markers, DICT_5X5_50 has 50"),
         ({"squares_x": 2}, "squares_x"),
+        ({"pattern": "apriltag", "first_tag": 570}, "needs 35 markers, tag36h11 from 570 on has 17"),
+        ({"pattern": "apriltag", "marker_mm": 35}, "at most 31.68 mm"),
+        ({"pattern": "dots"}, "pattern"),
         ({"square_mm": -1}, "square_mm"),
         ({"dictionary": "DICT_APRILTAG_36h11"}, "dictionary"),
         ({"color": "red"}, "color"),

@@ -23,6 +23,8 @@ BOARDS = {
         "A3",
         (297.0, 420.0),
     ),
+    "tags": (Board(pattern="apriltag"), "A4", (297.0, 210.0)),
+    "chessboard": (Board(pattern="chessboard", squares_x=10, squares_y=7, square_mm=25), "A4", (297.0, 210.0)),
     "A5": (Board(squares_x=4, squares_y=5, square_mm=31.7, marker_mm=20.3), "A5", (148.0, 210.0)),
 }
 

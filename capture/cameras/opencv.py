@@ -40,6 +40,7 @@ _DEVICE_SETTINGS = _STREAM_SETTINGS | {
     "white_balance_k": cv2.CAP_PROP_WB_TEMPERATURE,
     "autofocus": cv2.CAP_PROP_AUTOFOCUS,
     "focus": cv2.CAP_PROP_FOCUS,
+    "zoom": cv2.CAP_PROP_ZOOM,
 }
 _NOT_SUPPORTED = -1.0
 

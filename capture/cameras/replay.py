@@ -11,7 +11,7 @@ from calibration.errors import BadInput, CameraGone, MissingFile
 from calibration.files import read_bytes, read_document, read_json, readable_name
 from calibration.sheet import Sheet
 from capture.frame import Clock, Frame
-from capture.picture import PICTURE_SUFFIXES, decode_kept
+from capture.picture import PICTURE_SUFFIXES, decode_kept, reported_settings
 from capture.plan import Shot
 from capture.session import FrameRecord, Session, read_session
 
@@ -41,7 +41,7 @@ def _frame(path: Path, clock: Clock, settings: Mapping[str, str | int | float], 
         t_wall_ns=clock.wall_ns(),
         encoded=data if suffix else b"",
         suffix=suffix or ".png",
-        settings=settings,
+        settings={**reported_settings(data), **settings},
         truth=truth,
     )
 

@@ -60,6 +60,36 @@ def localize(
     )
 
 
+@command(group, "camera")
+def camera(
+    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: one board, few sets of views.")] = False,
+    trials: Annotated[int | None, typer.Option(help="Sets of views; 50, or 8 with --quick.", min=2)] = None,
+    mrcal: Annotated[
+        Path | None, typer.Option(help="A Python in whose environment mrcal is installed.", metavar="PYTHON")
+    ] = None,
+    photographs: Annotated[
+        Path | None, typer.Option(help="Folder of OpenCV's left01.jpg to right14.jpg.", metavar="DIR")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Gets the tables as Markdown.")] = None,
+    seed: SeedOption = None,
+) -> Result:
+    """Calibrate synthetic cameras and photographs, beside OpenCV's plain fit and mrcal on the same corners."""
+    from pipeline.camera_bench import BOARDS, bench_camera
+    from pipeline.cli.output import progress_bar
+
+    boards = list(BOARDS)[:1] if quick else list(BOARDS)
+    with progress_bar("camera") as progress:
+        return bench_camera(
+            trials=trials or (8 if quick else 50),
+            boards=boards,
+            mrcal=mrcal,
+            photographs=photographs,
+            out=out,
+            seed=seed or 0,
+            progress=progress,
+        )
+
+
 @command(group, "train")
 def train(
     quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: fewer turns.")] = False,
