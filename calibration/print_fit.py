@@ -92,8 +92,9 @@ class PrintFit:
     """What the printer did. Scales are None without a yardstick; ``ratio`` is x over y.
 
     ``paper_from_sheet`` ``(2, 2)`` (of mean scale 1 without a yardstick); ``poses``: of each photograph, paper
-    coordinates; ``tag_px``, ``board_px``: spread of the corners per axis (None: no board); ``per_photo_px``: RMS
-    distance of all corners; ``camera``: as fitted; ``off_mm``: how far the board stands off the sheet's plane.
+    coordinates; ``tag_px``, ``board_px``, ``per_photo_px``: RMS distance of the tags' corners, of the board's (None: no
+    board) and of all corners of each photograph; ``camera``: as fitted; ``off_mm``: how far the board stands off the
+    sheet's plane.
     """
 
     scale_x: Estimate | None

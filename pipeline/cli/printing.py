@@ -15,6 +15,7 @@ from pipeline.cli.command import DryRunOption, LabOption, command
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
 from pipeline.cli.paper import PaperOption, sheet_result
+from pipeline.cli.verify import below_print
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ ServerOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "print")(print_patch)
+    command(app, "print", below=below_print)(print_patch)
 
 
 def print_patch(
