@@ -58,13 +58,14 @@ NOTHING: Array = np.empty((0, 2))
 
 @dataclass(frozen=True, slots=True)
 class CameraDoubt:
-    """How well the camera model is known: standard deviations, as shares of the focal length, in px, of k1 and k2."""
+    """How well the camera model is known: standard deviations, of the focal length as a share, of the distortion as is."""
 
     focal: float
     aspect: float
     center_px: float
     k1: float
     k2: float
+    tangential: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +236,7 @@ def _known(doubt: CameraDoubt, yardstick: Yardstick) -> dict[str, float]:
         **dict.fromkeys(free, np.inf),
         **dict.fromkeys(("bow_x", "bow_xy", "bow_y"), BOW_SD_MM),
         **{"focal": doubt.focal, "aspect": doubt.aspect, "k1": doubt.k1, "k2": doubt.k2},
+        **dict.fromkeys(("p1", "p2"), doubt.tangential),
         **dict.fromkeys(("center_x", "center_y"), doubt.center_px),
     }
 

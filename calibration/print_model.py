@@ -22,7 +22,7 @@ Shared = Mapping[str, float]
 
 UNITS = {
     **{"mean": 1e-3, "ratio": 1e-3, "skew": 1e-3, "bow_x": 0.1, "bow_xy": 0.1, "bow_y": 0.1},
-    **{"focal": 1e-3, "aspect": 1e-4, "center_x": 1.0, "center_y": 1.0, "k1": 1e-2, "k2": 1e-2},
+    **{"focal": 1e-3, "aspect": 1e-4, "center_x": 1.0, "center_y": 1.0, "k1": 1e-2, "k2": 1e-2, "p1": 1e-4, "p2": 1e-4},
     **{"turn": 1e-3, "right": 0.1, "down": 0.1, "off": 0.1, "lean_x": 1e-3, "lean_y": 1e-3},
     **{"wide": 1e-3, "high": 1e-3},
 }
@@ -97,14 +97,17 @@ def bend_shapes(points: Array) -> Array:
 
 def fitted_camera(camera: CameraModel, shared: Shared) -> CameraModel:
     """The camera, corrected."""
-    k1, k2, *others = camera.distortion
+    k1, k2, p1, p2, k3 = camera.distortion
     return camera.model_copy(
         update={
             "fx": camera.fx * math.exp(shared["focal"] + shared["aspect"] / 2),
             "fy": camera.fy * math.exp(shared["focal"] - shared["aspect"] / 2),
             "cx": camera.cx + shared["center_x"],
             "cy": camera.cy + shared["center_y"],
-            "distortion": (k1 + shared["k1"], k2 + shared["k2"], *others),
+            "distortion": (
+                *(k1 + shared["k1"], k2 + shared["k2"]),
+                *(p1 + shared["p1"], p2 + shared["p2"], k3),
+            ),
         }
     )
 

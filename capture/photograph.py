@@ -1,4 +1,4 @@
-"""Photographs that somebody took of a sheet with any camera: read, turned as the sensor saw them, never half of one."""
+"""Photographs that somebody took of a sheet with any camera: read, turned as the sensor saw them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from calibration.errors import BadInput
 from calibration.files import read_bytes, readable_name, sha256_bytes
 from capture.picture import decode_picture
 
-QUARTER_TURNS = {6: 1, 8: -1}
+QUARTER_TURNS = {3: 2, 6: 1, 8: -1}
 """EXIF orientation → quarter turns, counterclockwise, that take an upright picture back to the sensor's."""
 
 FILM_DIAGONAL_MM = 43.27
@@ -40,14 +40,17 @@ class Photograph:
         """Width and height."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
+    @property
+    def as_sensed(self) -> Photograph:
+        """As the sensor saw it, however the camera was held: its lens knows nothing of up and down."""
+        turns = QUARTER_TURNS.get(self.orientation, 0)
+        return replace(self, pixels=np.ascontiguousarray(np.rot90(self.pixels, turns)), orientation=1)
+
     def as_seen_by(self, camera: CameraModel) -> Photograph:
-        """Turned so that it fits the calibration, where EXIF says how; :class:`BadInput` when the sizes differ."""
-        calibrated = (camera.width, camera.height)
-        if self.size == calibrated:
-            return self
-        if self.size[::-1] == calibrated and self.orientation in QUARTER_TURNS:
-            turned = np.ascontiguousarray(np.rot90(self.pixels, QUARTER_TURNS[self.orientation]))
-            return replace(self, pixels=turned, orientation=1)
+        """Turned as the calibration was taken; :class:`BadInput` when the sizes differ either way."""
+        for each in (self.as_sensed, self):
+            if each.size == (camera.width, camera.height):
+                return each
         width, height = self.size
         raise BadInput(
             f"{self.name} is {width}x{height}, the camera calibration is for {camera.width}x{camera.height}",

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from calibration.errors import DpcamError
 from calibration.geometry import Array, Box
@@ -188,9 +189,7 @@ def _combined(seen: Sequence[_Match], size_mm: float) -> Placement:
 
 def _mean(values: Array, least_sd: float) -> Estimate:
     """With an interval of 95 %: by Student from the photographs' own spread, or by ``least_sd`` where that is more."""
-    from scipy.stats import t
-
     count, value = len(values), float(np.mean(values))
-    spread = float(t.ppf(0.975, count - 1)) * float(np.std(values, ddof=1)) if count > 1 else 0.0
+    spread = float(stdtrit(count - 1, 0.975)) * float(np.std(values, ddof=1)) if count > 1 else 0.0
     reach = max(spread, NORMAL_95 * least_sd) / math.sqrt(count)
     return Estimate(value, value - reach, value + reach)

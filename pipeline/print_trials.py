@@ -209,8 +209,8 @@ def trials_result(trials: Sequence[Trial], *, calibrated: bool) -> Result:
 
 def _hits(trials: Sequence[Trial]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Which intervals hold the truth: of x, of y, both."""
-    covered = np.array([trial.covered for trial in trials])
-    return covered[:, 0], covered[:, 1], covered.all(axis=1)
+    in_x, in_y = np.array([trial.covered for trial in trials]).T
+    return in_x, in_y, np.logical_and(in_x, in_y)
 
 
 def _row(trials: Sequence[Trial]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,10 @@ MIN_BOARD_CORNERS = 8
 CLIPPED_SHARE = 0.5
 WHITE, BLACK = 250, 5
 
-CALIBRATED = CameraDoubt(focal=0.003, aspect=3e-4, center_px=2.0, k1=0.0, k2=0.0)
+CALIBRATED = CameraDoubt(focal=0.003, aspect=3e-4, center_px=2.0, k1=0.0, k2=0.0, tangential=0.0)
 """A calibration is believed up to this; where it is better, the photographs themselves say so."""
+
+UNCALIBRATED = CameraDoubt(focal=0.4, aspect=5e-4, center_px=20.0, k1=0.1, k2=0.05, tangential=1e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,8 @@ def camera_of(photographs: Sequence[Photograph]) -> tuple[CameraModel, CameraDou
         cx=(width - 1) / 2,
         cy=(height - 1) / 2,
     )
-    return model, CameraDoubt(
-        focal=0.05 if first.focal_px else 0.4, aspect=5e-4, center_px=0.01 * max(width, height), k1=0.1, k2=0.05
-    )
+    focal_sd = 0.05 if first.focal_px else 0.4
+    return model, replace(UNCALIBRATED, focal=focal_sd, center_px=0.01 * max(width, height))
 
 
 def usable_sightings(
@@ -125,7 +126,7 @@ def _refuse(photograph: Photograph, sheet: Sheet, found: Localization) -> None:
     name = photograph.name
     if found.sheet is None:
         raise BadInput(
-            f"{name} shows no tag of the sheet {sheet.id}{_why_no_tag(photograph.pixels, found)}",
+            f"{name} shows no tag of the sheet {sheet.id}{_strangers(found) or _clipped(photograph.pixels)}",
             hint="fill the picture with the sheet, in focus, in even light, without flash",
             where=name,
         )
@@ -136,13 +137,21 @@ def _refuse(photograph: Photograph, sheet: Sheet, found: Localization) -> None:
     needed = min(MIN_TAGS, len(sheet.tags))
     if not found.found or len(found.used) < needed:
         reason = found.reason or f"{len(found.used)} of {len(sheet.tags)} tags usable, at least {needed} needed"
-        raise BadInput(f"{name}: {reason}", hint="all tags must be seen, on flat paper, in focus", where=name)
+        raise BadInput(
+            f"{name}: {reason}{_clipped(photograph.pixels)}",
+            hint="all tags must be seen, on flat paper, in focus, in even light",
+            where=name,
+        )
 
 
-def _why_no_tag(pixels: NDArray[np.uint8], found: Localization) -> str:
-    strange = [tag.id for tag in found.tags]
-    if strange:
-        return f": its tags are {', '.join(map(str, strange))}"
+def _strangers(found: Localization) -> str:
+    """The ids of tags that belong to no known sheet, as words."""
+    ids = ", ".join(str(tag.id) for tag in found.tags)
+    return f": its tags are {ids}" if ids else ""
+
+
+def _clipped(pixels: NDArray[np.uint8]) -> str:
+    """Words for a picture most of which is white or black."""
     white, black = float((pixels >= WHITE).all(axis=2).mean()), float((pixels <= BLACK).all(axis=2).mean())
     if white > CLIPPED_SHARE:
         return f": {white:.0%} of it is blown out to white"

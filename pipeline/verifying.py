@@ -177,18 +177,19 @@ def prove_photographs(
     fit = fit_print(sightings, camera, doubt, order.yardstick)
     _refuse_misfit(fit, photographs)
     placement = place_sticker(photographs, fit, order.sheet, order.folder)
-    return PrintProof(tuple(photographs), fit, placement, judge(fit, order.limit))
+    verdict = judge(fit.scale_x, fit.scale_y, fit.ratio, order.limit)
+    return PrintProof(tuple(photographs), fit, placement, verdict)
 
 
 def _read(paths: Sequence[Path], camera: CameraModel | None) -> tuple[list[Photograph], list[DpcamError]]:
-    """The pictures, turned as the camera was calibrated, and an error for each that cannot be used."""
+    """The pictures, turned as the sensor saw them, and an error for each that cannot be used."""
     found: list[Photograph] = []
     problems: list[DpcamError] = []
     for path in paths:
         try:
             photograph = read_photograph(path)
             _refuse_again(photograph, found)
-            found.append(photograph.as_seen_by(camera) if camera else photograph)
+            found.append(photograph.as_seen_by(camera) if camera else photograph.as_sensed)
         except BadInput as error:
             problems.append(error)
     return found, problems
@@ -219,21 +220,21 @@ def _refuse_misfit(fit: PrintFit, photographs: Sequence[Photograph]) -> None:
         )
 
 
-def judge(fit: PrintFit, limit: float) -> Judgement:
+def judge(scale_x: Estimate | None, scale_y: Estimate | None, ratio: Estimate, limit: float) -> Judgement:
     """PASS: both intervals lie within 1 ± ``limit``; FAIL: one lies outside; else INCONCLUSIVE.
 
     Without a reference a print can fail, when its two scales differ by more than both limits allow, but not pass.
     """
-    if fit.scale_x is None or fit.scale_y is None:
-        return _judge_ratio(fit.ratio, limit)
+    if scale_x is None or scale_y is None:
+        return _judge_ratio(ratio, limit)
     within = f"of 1 ± {100 * limit:g} %"
-    for axis, scale in (("x", fit.scale_x), ("y", fit.scale_y)):
+    for axis, scale in (("x", scale_x), ("y", scale_y)):
         if scale.high < 1 - limit or scale.low > 1 + limit:
             return Judgement("FAIL", f"scale in {axis} is {scale_words(scale)}, outside {within}")
-    for axis, scale in (("x", fit.scale_x), ("y", fit.scale_y)):
+    for axis, scale in (("x", scale_x), ("y", scale_y)):
         if scale.low < 1 - limit or scale.high > 1 + limit:
             return Judgement("INCONCLUSIVE", f"scale in {axis} is {scale_words(scale)}, not surely inside {within}")
-    return Judgement("PASS", f"scales are {scale_words(fit.scale_x)} and {scale_words(fit.scale_y)}, inside {within}")
+    return Judgement("PASS", f"scales are {scale_words(scale_x)} and {scale_words(scale_y)}, inside {within}")
 
 
 def _judge_ratio(ratio: Estimate, limit: float) -> Judgement:
