@@ -49,6 +49,9 @@ NOISE_PX = (0.02, 0.1)
 GROUND_SD_MM, GROUND_SD_DEG = 0.5, 0.3
 """How far a board may stand off the plane of the sheet, and lean against it, on ground that is called flat."""
 
+BOARD_SKEW_SD_DEG = 0.1
+"""A printer skews boards, too, and nobody measures that."""
+
 BOW_SD_MM, GROWTH_SD_MM = 3.0, 0.2
 """Of the paper over its tags; of black over its edge, by ink, glare and the sensor."""
 
@@ -58,7 +61,7 @@ NOTHING: Array = np.empty((0, 2))
 
 @dataclass(frozen=True, slots=True)
 class CameraDoubt:
-    """How well the camera model is known: standard deviations, of the focal length as a share, of the distortion as is."""
+    """How well the camera model is known: standard deviations; those of focal length and aspect are shares."""
 
     focal: float
     aspect: float
@@ -211,10 +214,11 @@ class _Problem:
         return np.array([(paper_from_sheet(shared)[0, 0] - ratio) / sd])
 
     def _jacobian(self, found: Array, scale: Array) -> Array:
-        """Central differences: all unknowns are in units of like effect."""
-        steps = np.eye(len(found)) * STEP
-        columns = [(self._residuals(found + h, scale) - self._residuals(found - h, scale)) / (2 * STEP) for h in steps]
-        return np.stack(columns, axis=1)
+        """Differences: all unknowns are in units of like effect, in a step of which nothing bends."""
+        here = self._residuals(found, scale)
+        return np.stack(
+            [(self._residuals(found + step, scale) - here) / STEP for step in np.eye(len(found)) * STEP], axis=1
+        )
 
     def _spread(self, misses: Array, weight: Array) -> Array:
         """Standard deviation per axis of each corner's place, one for tags and one for the board."""
@@ -245,7 +249,7 @@ def _board_known(size_sd: tuple[float, float]) -> dict[str, float]:
     return {
         **dict.fromkeys(("turn", "right", "down"), np.inf),
         **dict.fromkeys(("lean_x", "lean_y"), math.radians(GROUND_SD_DEG)),
-        **{"off": GROUND_SD_MM, "wide": size_sd[0], "high": size_sd[1]},
+        **{"off": GROUND_SD_MM, "wide": size_sd[0], "high": size_sd[1], "shear": math.radians(BOARD_SKEW_SD_DEG)},
     }
 
 

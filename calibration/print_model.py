@@ -24,7 +24,7 @@ UNITS = {
     **{"mean": 1e-3, "ratio": 1e-3, "skew": 1e-3, "bow_x": 0.1, "bow_xy": 0.1, "bow_y": 0.1},
     **{"focal": 1e-3, "aspect": 1e-4, "center_x": 1.0, "center_y": 1.0, "k1": 1e-2, "k2": 1e-2, "p1": 1e-4, "p2": 1e-4},
     **{"turn": 1e-3, "right": 0.1, "down": 0.1, "off": 0.1, "lean_x": 1e-3, "lean_y": 1e-3},
-    **{"wide": 1e-3, "high": 1e-3},
+    **{"wide": 1e-3, "high": 1e-3, "shear": 1e-3},
 }
 """The unknowns that all photographs share, each with the unit in which it is sought (rad, mm, px, shares)."""
 
@@ -75,8 +75,9 @@ def _turned(angle: float) -> Array:
 
 
 def board_on_paper(board_mm: Array, shared: Shared) -> Array:
-    """``(N, 2)`` board mm → ``(N, 3)`` paper mm: turned, shifted, off the plane and leaning, of its measured size."""
+    """``(N, 2)`` board mm → ``(N, 3)`` paper mm: of its measured size, sheared, turned, off the plane and leaning."""
     true = board_mm * np.exp([shared["wide"], shared["high"]])
+    true[:, 0] += shared["shear"] * true[:, 1]
     flat = true @ _turned(shared["turn"]).T
     middle = flat.mean(axis=0) if len(flat) else np.zeros(2)
     off = shared["off"] + (flat - middle) @ [shared["lean_x"], shared["lean_y"]]

@@ -44,7 +44,7 @@ CAMERA = SimOptions(name="photographer", width=2016, height=1512, fov_deg=45.0)
 PAPER = "A4"
 CALIBRATION_SD, CENTER_SD_PX = 0.0015, 1.0
 MEASURED_SD_MM = 0.1
-BOARD_PRINT_SD = 0.005
+BOARD_PRINT_SD, BOARD_SKEW_SD_DEG = 0.005, 0.05
 OFF_SD_MM, LEAN_SD_DEG = 0.3, 0.15
 QUICK = 8
 LIMIT, ASKED_ERROR = 0.01, 0.002
@@ -133,9 +133,8 @@ def photograph_print(
     """Three photographs of the sheet printed at ``scales`` beside a board, and the board's size as measured."""
     printed = printed_by(scales[0], scales[1], 0.0, middle_mm(scene.sheet))
     board_scales = rng.normal(1, BOARD_PRINT_SD, 2)
-    board = printed_by(
-        float(board_scales[0]), float(board_scales[1]), 0.0, np.array(board_origin_mm(scene.board, PAPER))
-    )
+    corner = np.array(board_origin_mm(scene.board, PAPER))
+    board = printed_by(float(board_scales[0]), float(board_scales[1]), rng.normal(0, BOARD_SKEW_SD_DEG), corner)
     beside = _beside(rng)
     photographs = []
     for number, view in enumerate(_views(rng)):
