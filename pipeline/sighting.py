@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ MIN_TAGS = 3
 MIN_BOARD_CORNERS = 8
 CLIPPED_SHARE = 0.5
 WHITE, BLACK = 250, 5
+HINT = "fill the picture with the sheet, all of its tags, flat, in focus, in even light, without flash"
 
 CALIBRATED = CameraDoubt(focal=0.003, aspect=3e-4, center_px=2.0, k1=0.0, k2=0.0, tangential=0.0)
 """A calibration is believed up to this; where it is better, the photographs themselves say so."""
@@ -106,9 +108,10 @@ def _sighting(
     ground: Ground | None,
 ) -> Sighting:
     found = localize(photograph.pixels, [sheet, *others], camera, sheet)
-    _refuse(photograph, sheet, found)
+    _refuse_other(photograph, sheet, found)
+    seen = _tags(found, sheet) if camera is None else _tags_on_plane(photograph, found)
+    _refuse_few(photograph, sheet, seen)
     known = {tag: corners - middle_mm(sheet) for tag, corners in sheet.tag_corners_mm().items()}
-    seen = {tag.id: tag.corners for tag in found.tags if tag.id in found.used}
     about = camera or camera_of([photograph])[0]
     fit = PlaneFit(np.eye(3), tuple(sorted(seen)), 0.0)
     ideal = {tag: about.undistort(corners) for tag, corners in seen.items()}
@@ -121,27 +124,37 @@ def _sighting(
     return Sighting(sheet_mm, outward, np.concatenate([seen[tag] for tag in fit.used]), board_mm, board_px, pose)
 
 
-def _refuse(photograph: Photograph, sheet: Sheet, found: Localization) -> None:
-    """:class:`BadInput` that says what is wrong with a photograph in which the sheet is not well seen."""
+def _tags(found: Localization, sheet: Sheet) -> dict[int, Array]:
+    """Tag id → corners of all tags of the sheet that are seen once: an unknown lens bends the plane they lie in."""
+    count = Counter(tag.id for tag in found.tags)
+    return {tag.id: tag.corners for tag in found.tags if tag.id in sheet.tag_ids and count[tag.id] == 1}
+
+
+def _tags_on_plane(photograph: Photograph, found: Localization) -> dict[int, Array]:
+    """Tag id → corners of the tags that lie in one plane; :class:`BadInput` when they do not."""
+    if not found.found:
+        raise BadInput(
+            f"{photograph.name}: {found.reason}{_clipped(photograph.pixels)}", hint=HINT, where=photograph.name
+        )
+    return {tag.id: tag.corners for tag in found.tags if tag.id in found.used}
+
+
+def _refuse_other(photograph: Photograph, sheet: Sheet, found: Localization) -> None:
     name = photograph.name
     if found.sheet is None:
-        raise BadInput(
-            f"{name} shows no tag of the sheet {sheet.id}{_strangers(found) or _clipped(photograph.pixels)}",
-            hint="fill the picture with the sheet, in focus, in even light, without flash",
-            where=name,
-        )
+        what = _strangers(found) or _clipped(photograph.pixels)
+        raise BadInput(f"{name} shows no tag of the sheet {sheet.id}{what}", hint=HINT, where=name)
     if found.sheet.id != sheet.id:
-        raise BadInput(
-            f"{name} shows the sheet {found.sheet.id}, not {sheet.id}", hint=f"--sheet {found.sheet.id}", where=name
-        )
+        other = found.sheet.id
+        raise BadInput(f"{name} shows the sheet {other}, not {sheet.id}", hint=f"--sheet {other}", where=name)
+
+
+def _refuse_few(photograph: Photograph, sheet: Sheet, seen: dict[int, Array]) -> None:
     needed = min(MIN_TAGS, len(sheet.tags))
-    if not found.found or len(found.used) < needed:
-        reason = found.reason or f"{len(found.used)} of {len(sheet.tags)} tags usable, at least {needed} needed"
-        raise BadInput(
-            f"{name}: {reason}{_clipped(photograph.pixels)}",
-            hint="all tags must be seen, on flat paper, in focus, in even light",
-            where=name,
-        )
+    if len(seen) < needed:
+        few = f"{len(seen)} of {len(sheet.tags)} tags usable, at least {needed} needed"
+        clipped = _clipped(photograph.pixels)
+        raise BadInput(f"{photograph.name}: {few}{clipped}", hint=HINT, where=photograph.name)
 
 
 def _strangers(found: Localization) -> str:

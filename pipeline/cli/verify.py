@@ -107,7 +107,7 @@ def _rows(found: Certificate) -> list[tuple[str, str, str, str]]:
     """Words, value and interval of what was measured, with its unit; empty where it was not."""
 
     def said(value: float | None, factor: float, unit: str) -> str:
-        return "" if value is None else f"{factor * value:.2f} {unit}"
+        return "" if value is None else f"{factor * value:z.2f} {unit}"
 
     ends = [found, found.low, found.high]
     return [
