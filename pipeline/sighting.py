@@ -178,7 +178,7 @@ def _board(photograph: Photograph, ground: Ground | None) -> tuple[Array, Array]
     if len(seen.ids) < MIN_BOARD_CORNERS:
         raise BadInput(
             f"{photograph.name} shows {len(seen.ids)} of the board's {ground.board.corners} corners, at least "
-            f"{MIN_BOARD_CORNERS} needed",
+            f"{MIN_BOARD_CORNERS} needed{_clipped(photograph.pixels)}",
             hint="the board lies beside the sheet, both whole in every photograph; or leave --reference out",
             where=photograph.name,
         )
