@@ -16,11 +16,13 @@ from capture.session import Seal, SessionHeader
 from patches.modules import ModuleContract
 from patches.patch import PatchDocument
 from patches.spec import TransformSpec
+from pipeline.verifying import Certificate
 from pipeline.zoo.manifest import Manifest
 
 DOCUMENTS: tuple[type[Document], ...] = (
     Board,
     CameraModel,
+    Certificate,
     Contract,
     Manifest,
     ModuleContract,

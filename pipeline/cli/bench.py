@@ -90,6 +90,24 @@ def camera(
         )
 
 
+@command(group, "verify")
+def verify(
+    trials: Annotated[int, typer.Option(help="Prints to measure.", min=1)] = 100,
+    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: 8 prints.")] = False,
+    uncalibrated: Annotated[
+        bool, typer.Option("--uncalibrated", help="By a camera whose lens nobody has measured.")
+    ] = False,
+    seed: SeedOption = None,
+) -> Result:
+    """Measure simulated prints of known scale as `print verify` does; count how often its interval holds the truth."""
+    from pipeline.cli.output import progress_bar
+    from pipeline.print_trials import QUICK, run_trials, trials_result
+
+    with progress_bar("prints") as progress:
+        found = run_trials(QUICK if quick else trials, seed or 0, calibrated=not uncalibrated, progress=progress)
+    return trials_result(found, calibrated=not uncalibrated)
+
+
 @command(group, "train")
 def train(
     quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: fewer turns.")] = False,

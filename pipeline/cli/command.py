@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 import typer
+import typer.main
+from typer.core import TyperCommand
 
 from pipeline.result import Result
 
@@ -25,8 +27,37 @@ def new_group(text: str) -> typer.Typer:
     return typer.Typer(help=text, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 
-def command(group: typer.Typer, name: str) -> Callable[[CommandT], CommandT]:
-    """Declare a command of ``group``; its signature gains ``--json``, which `main` has already taken."""
+class _CommandWithMore(TyperCommand):
+    """A command that also works alone: ``dpcam print stop`` beside ``dpcam print verify``.
+
+    The first word decides. A label that is called like a command is said after ``--``.
+    """
+
+    commands: ClassVar[Mapping[str, Any]] = {}
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        below = self.commands.get(args[0]) if args else None
+        if below is None:
+            return super().make_context(info_name, args, parent, **extra)
+        return below.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, below.get_short_help_str()) for name, below in self.commands.items()])
+
+
+def _with_more(below: typer.Typer | None) -> type[TyperCommand]:
+    if below is None:
+        return TyperCommand
+    return type("CommandWithMore", (_CommandWithMore,), {"commands": typer.main.get_group(below).commands})
+
+
+def command(group: typer.Typer, name: str, *, below: typer.Typer | None = None) -> Callable[[CommandT], CommandT]:
+    """Declare a command of ``group``; its signature gains ``--json``, which `main` has already taken.
+
+    ``below``: a group whose commands follow its name.
+    """
 
     def declare(function: CommandT) -> CommandT:
         hints = get_type_hints(function, include_extras=True)
@@ -44,7 +75,7 @@ def command(group: typer.Typer, name: str) -> Callable[[CommandT], CommandT]:
 
         run.__signature__ = inspect.Signature([*parameters, json_parameter])  # type: ignore[attr-defined]
         run.__annotations__ = {**hints, "json_": JsonOption}
-        group.command(name)(run)
+        group.command(name, cls=_with_more(below))(run)
         return function
 
     return declare

@@ -23,6 +23,7 @@ from pipeline.cli.paper import (
     sheet_flags,
     sheet_result,
 )
+from pipeline.cli.verify import below_print
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ ServerOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "print")(print_patch)
+    command(app, "print", below=below_print)(print_patch)
 
 
 def print_patch(
