@@ -6,6 +6,7 @@ Convention: colors are ``(N, 3)`` sRGB as shares of full scale, encoded as in a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -72,11 +73,24 @@ class ColorModel(Document):
         return np.clip(encoded(np.clip(seen, 0, 1)) if self.kind == "matrix" else seen, 0, 1)
 
 
+class ColorFit(Document):
+    """The chosen model, all that were tried, and how well it does: CIEDE2000 over the colors that were not cut off.
+
+    ``delta_e_before``: asked for against seen; ``delta_e_after``: seen against what was predicted while the color was
+    held out, mean and 95 % quantile.
+    """
+
+    model: ColorModel
+    candidates: list[Candidate]
+    delta_e_before: float
+    delta_e_after: float
+    delta_e_after_p95: float
+
+
 class ColorResponse(Document):
     """What one printer, paper, light and camera make of color, with the evidence that it was fitted to.
 
-    ``white``: light of the blank paper at the chart's middle. ``delta_e_before``: asked for against seen;
-    ``delta_e_after``: predicted against seen, colors held out. ``gradient``: how much the light changed over the chart
+    ``white``: light of the blank paper at the chart's middle. ``gradient``: how much the light changed over the chart
     before it was evened out, ``unevenness``: what is left of that on paper, as shares of the light.
     """
 
@@ -88,17 +102,13 @@ class ColorResponse(Document):
     white: Color
     gradient: float
     unevenness: float
-    model: ColorModel
-    candidates: list[Candidate]
-    delta_e_before: float
-    delta_e_after: float
-    delta_e_after_p95: float
+    fit: ColorFit
     warnings: list[str] = Field(default_factory=list)
     swatches: list[ColorSwatch] = Field(min_length=1)
 
     def predict(self, asked: Array) -> Array:
         """``(N, 3)`` asked for → ``(N, 3)`` seen, both sRGB in [0, 1]."""
-        return self.model.predict(asked)
+        return self.fit.model.predict(asked)
 
     def table(self, side: int) -> Array:
         """``(side, side, side, 3)`` seen, at equal steps of red, green and blue asked for (axes in this order)."""
@@ -149,8 +159,9 @@ def cube(side: int) -> Array:
 def features(kind: Kind, asked: Array) -> Array:
     """``(N, 3)`` asked for → ``(N, terms)``, in which the color seen is linear (its light, for ``matrix``).
 
-    ``quadratic`` is the print-camera model ``W2 x² + W1 x + b``; ``curves`` has cubics; in
-    ``channels``, no channel tells anything about another; the polynomials have mixed terms, too; ``table`` interpolates linearly between the nodes of a cube.
+    ``quadratic`` is the print-camera model ``W2 x² + W1 x + b``; ``curves`` has cubics, and so has ``channels``, where
+    no channel tells anything about another; the polynomials have mixed terms, too; ``table`` interpolates linearly
+    between the nodes of a cube.
     """
     if kind == "table":
         return _weights(asked, TABLE_SIDE)
@@ -165,14 +176,15 @@ def features(kind: Kind, asked: Array) -> Array:
 def _powers(degree: int) -> Array:
     """``(terms, 3)`` exponents of all products up to ``degree``."""
     grid = np.stack(np.meshgrid(*[np.arange(degree + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    return grid[grid.sum(axis=1) <= degree].astype(np.float64)
+    return np.asarray(grid[grid.sum(axis=1) <= degree], dtype=np.float64)
 
 
 def _weights(asked: Array, side: int) -> Array:
     """``(N, side³)`` trilinear weights of the nodes of :func:`cube`."""
     places = np.clip(asked, 0, 1)[..., None] * (side - 1)
     red, green, blue = np.moveaxis(np.clip(1 - np.abs(places - np.arange(side)), 0, 1), 1, 0)
-    return np.einsum("ni,nj,nk->nijk", red, green, blue).reshape(len(asked), -1)
+    weights = np.einsum("ni,nj,nk->nijk", red, green, blue).reshape(len(asked), -1)
+    return np.asarray(weights, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +237,7 @@ def printable(response: ColorResponse) -> Gamut:
 
 
 def unprintable_table(response: ColorResponse, side: int = 17) -> Array:
-    """``(side, side, side)`` CIEDE2000 from each sRGB color to the nearest printable: a term for training to look up."""
+    """``(side, side, side)`` CIEDE2000 from each sRGB color to the nearest printable, for training to look up."""
     return printable(response).distance(cube(side)).reshape(side, side, side)
 
 
@@ -236,13 +248,13 @@ def _best(goal: Array, asked: Array, seen_lab: Array) -> tuple[Array, Array]:
     return asked[rows, best], off[rows, best]
 
 
-def asked_of(swatches: list[ColorSwatch]) -> Array:
+def asked_of(swatches: Sequence[ColorSwatch]) -> Array:
     """``(N, 3)`` sRGB in [0, 1] that was asked for; :class:`BadInput` when there is none."""
     if not swatches:
         raise BadInput("there are no colors to fit a response to")
     return np.array([each.asked for each in swatches]) / 255
 
 
-def seen_of(swatches: list[ColorSwatch]) -> Array:
+def seen_of(swatches: Sequence[ColorSwatch]) -> Array:
     """``(N, 3)`` sRGB in [0, 1] that was seen."""
     return np.clip(encoded(np.array([each.light for each in swatches])), 0, 1)

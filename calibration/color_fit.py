@@ -7,13 +7,13 @@ The simplest form within one standard error of the best is taken (Breiman et al.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from calibration.color import (
     TABLE_SIDE,
     Candidate,
+    ColorFit,
     ColorModel,
     ColorSwatch,
     Kind,
@@ -47,22 +47,8 @@ RIDGE = 1e-6
 """Holds terms that the colors do not tell at zero."""
 
 
-@dataclass(frozen=True, slots=True)
-class ColorFit:
-    """The chosen model, all candidates from the simplest on, CIEDE2000 ``(N,)`` before, and after for held-out colors.
-
-    ``held_out`` ``(N, 3)``: what was predicted for each color from the others.
-    """
-
-    model: ColorModel
-    candidates: tuple[Candidate, ...]
-    before: Array
-    after: Array
-    held_out: Array
-
-
 def fit_color(swatches: Sequence[ColorSwatch], seed: int = 0) -> ColorFit:
-    """Fit a model to what was seen of a chart; clipped colors are left out.
+    """Fit a model to what was seen of a chart; clipped colors are left out, ``seed`` deals the folds.
 
     :class:`BadInput` with fewer than :data:`MIN_COLORS` different colors.
     """
@@ -77,12 +63,13 @@ def fit_color(swatches: Sequence[ColorSwatch], seed: int = 0) -> ColorFit:
     tried = [_tried(form, asked, seen, folds) for form in FORMS]
     chosen = choose([candidate for candidate, _ in tried])
     candidate, held_out = tried[chosen]
+    after = delta_e(held_out, seen)
     return ColorFit(
         model=fit_form(candidate.kind, candidate.smoothing, asked, seen),
-        candidates=tuple(each for each, _ in tried),
-        before=delta_e(asked, seen),
-        after=delta_e(held_out, seen),
-        held_out=held_out,
+        candidates=[each for each, _ in tried],
+        delta_e_before=float(delta_e(asked, seen).mean()),
+        delta_e_after=float(after.mean()),
+        delta_e_after_p95=float(np.quantile(after, 0.95)),
     )
 
 
@@ -102,7 +89,8 @@ def fit_form(kind: Kind, smoothing: float, asked: Array, seen: Array) -> ColorMo
         own = terms[:, used]
         normal = own.T @ own + (calm.T @ calm)[np.ix_(used, used)] + RIDGE * np.eye(len(used))
         found[np.ix_(used, outputs)] = np.linalg.solve(normal, own.T @ goal[:, outputs])
-    return ColorModel(kind=kind, smoothing=smoothing, coefficients=[tuple(row) for row in found.round(7).tolist()])
+    coefficients = [(red, green, blue) for red, green, blue in found.round(7).tolist()]
+    return ColorModel(kind=kind, smoothing=smoothing, coefficients=coefficients)
 
 
 def _parts(kind: Kind, terms: int) -> list[tuple[list[int], list[int]]]:

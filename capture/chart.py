@@ -92,32 +92,36 @@ def is_chart(sheet: Sheet) -> bool:
 def combine(chart: Sheet, photos: Sequence[ChartPhoto]) -> tuple[list[ColorSwatch], Array]:
     """The colors over all photographs, each brought to the same white first; and the light of that white ``(3,)``."""
     white = np.median([photo.white for photo in photos], axis=0)
-    scales = [white / photo.white for photo in photos]
-    light = np.stack([photo.light * scale for photo, scale in zip(photos, scales, strict=True)])
-    spread = np.stack([photo.spread * scale for photo, scale in zip(photos, scales, strict=True)])
-    clipped = np.stack([photo.clipped for photo in photos])
-    count = np.stack([photo.pixels for photo in photos])
     colors: dict[tuple[int, int, int], list[int]] = {}
     for i, swatch in enumerate(chart.strip):
         colors.setdefault(swatch.srgb, []).append(i)
-    return [
-        _color(asked, *(part[:, where].reshape(-1, *part.shape[2:]) for part in (light, spread, clipped, count)))
-        for asked, where in colors.items()
-    ], white
+    places = {asked: [_place(photo, i, white) for photo in photos for i in where] for asked, where in colors.items()}
+    return [_color(asked, found) for asked, found in places.items()], np.asarray(white)
 
 
-def _color(asked: tuple[int, int, int], light: Array, spread: Array, clipped: Array, count: Array) -> ColorSwatch:
-    """One color from all places ``(M, 3)``; places where it was cut off count only if it was everywhere."""
-    kept = ~clipped if not clipped.all() else clipped
-    seen = light[kept]
-    between = _quartiles(seen) if len(seen) > 1 else spread[kept][0]
+def _place(photo: ChartPhoto, i: int, white: Array) -> _Field:
+    """A field of a photograph, as it would be under ``white``."""
+    scale = white / photo.white
+    return _Field(
+        photo.light[i] * scale,
+        photo.spread[i] * scale,
+        bool(photo.clipped[i]),
+        bool(photo.dark[i]),
+        int(photo.pixels[i]),
+    )
+
+
+def _color(asked: tuple[int, int, int], places: Sequence[_Field]) -> ColorSwatch:
+    """One color from all its places; those where it was cut off count only if it was everywhere."""
+    kept = [place for place in places if not place.clipped] or places
+    seen = np.array([place.light for place in kept])
     return ColorSwatch(
         asked=asked,
         light=_rounded(np.median(seen, axis=0)),
-        spread=_rounded(between),
-        places=len(seen),
-        pixels=int(count[kept].sum()),
-        clipped=bool(clipped.all()),
+        spread=_rounded(_quartiles(seen) if len(kept) > 1 else kept[0].spread),
+        places=len(kept),
+        pixels=sum(place.pixels for place in kept),
+        clipped=kept is places and places[0].clipped,
     )
 
 
@@ -198,8 +202,8 @@ def _refuse_exposure(chart: Sheet, fields: Sequence[_Field], name: str) -> None:
     blurred = sum(_code_spread(field) > BLURRED for field in fields)
     if blurred > BLURRED_SHARE * len(fields):
         raise BadInput(
-            f"{name}: {blurred} of {len(fields)} fields hold more than one color: the picture is blurred, the paper not "
-            "flat, or the lens bends lines",
+            f"{name}: {blurred} of {len(fields)} fields hold more than one color: the picture is blurred, the paper "
+            "not flat, or the lens bends lines",
             hint="take the photograph again, or give the camera's calibration",
             where=name,
         )

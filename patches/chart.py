@@ -70,9 +70,7 @@ def lay_out_chart(order: ChartOrder) -> Sheet:
     """
     last = order.first_tag_id + 3
     if order.first_tag_id < 0 or last >= TAG_COUNT:
-        raise BadInput(
-            f"the tag ids {order.first_tag_id} to {last} are asked for, the family has 0 to {TAG_COUNT - 1}"
-        )
+        raise BadInput(f"the tag ids {order.first_tag_id} to {last} are asked for, the family has 0 to {TAG_COUNT - 1}")
     width, height = sorted(paper_size_mm(order.paper))
     area = _area(order.paper, width, height)
     nowhere = Box(x_mm=width / 2, y_mm=height / 2, width_mm=0, height_mm=0)
@@ -161,7 +159,9 @@ def _fields(area: Box, seed: int) -> list[Swatch]:
     """Row by row; numbers rounded, so that they are written the same everywhere."""
     size: Array = np.array([area.width_mm / COLUMNS, area.height_mm / ROWS])
     corners = [
-        (area.corners_mm[0] + [column, row] * size).round(4).tolist() for row in range(ROWS) for column in range(COLUMNS)
+        (area.corners_mm[0] + [column, row] * size).round(4).tolist()
+        for row in range(ROWS)
+        for column in range(COLUMNS)
     ]
     width, height = size.round(4).tolist()
     return [

@@ -8,6 +8,7 @@ from typing import Any
 
 from calibration.board import Board
 from calibration.camera import CameraModel
+from calibration.color import ColorResponse
 from calibration.contract import Contract
 from calibration.files import Document, write_json
 from calibration.sheet import Sheet
@@ -21,6 +22,7 @@ from pipeline.zoo.manifest import Manifest
 DOCUMENTS: tuple[type[Document], ...] = (
     Board,
     CameraModel,
+    ColorResponse,
     Contract,
     Manifest,
     ModuleContract,

@@ -38,7 +38,8 @@ class SimOptions:
     """What a ``sim:`` URI says. Values out of :data:`RANGES` raise :class:`BadUsage`.
 
     ``fov_deg`` is horizontal; ``jpeg`` a quality, 0 for raw pixels; ``noise`` scales the sensor's noise, ``clutter``
-    the background's contrast, ``ink`` the response of the ``printer``, ``rig`` the deviation of the rig from the asked condition.
+    the background's contrast, ``ink`` the response of the ``printer``, ``rig`` the deviation of the rig from the asked
+    condition.
     """
 
     name: str = "lab"
@@ -124,7 +125,7 @@ def _parsed(key: str, text: str) -> Any:
             f"{SCHEME} knows no option {key!r}; it knows {', '.join(KEYS)}",
             hint=f"did you mean {near[0]!r}?" if near else "",
         )
-    kind = type(SimOptions.__dataclass_fields__[key].default)
+    kind: type = type(SimOptions.__dataclass_fields__[key].default)
     try:
         return kind(text)
     except ValueError:

@@ -79,8 +79,8 @@ def build_plane(
 ) -> PlaneTexture:
     """Rasterize ``sheet``'s PDF and its target's, both in ``folder``, and flatten them on a board.
 
-    ``ink`` 1 applies the response of ``printer``, 0 prints ideal colors. :class:`MissingFile` or :class:`BadInput` when a PDF
-    is missing, unreadable, or not of the size that the sheet states.
+    ``ink`` 1 applies the response of ``printer``, 0 prints ideal colors. :class:`MissingFile` or :class:`BadInput`
+    when a PDF is missing, unreadable, or not of the size that the sheet states.
     """
     page = Box(x_mm=0, y_mm=0, width_mm=sheet.width_mm, height_mm=sheet.height_mm)
     density = min(texels_per_mm, math.sqrt(MAX_TEXELS / (page.width_mm * page.height_mm)))

@@ -55,10 +55,10 @@ class Dots:
     def __call__(self, x: Floats, ink: float) -> Floats:
         """As :meth:`Quadratic.__call__`."""
         cover = self._covers(1 - x)
-        light = np.ones_like(x)
-        for share, through in zip(np.moveaxis(cover, -1, 0), np.array(self.inks, np.float32), strict=True):
-            light = light * (1 - share[..., None] * (1 - through ** np.float32(1 / self.spread)))
-        seen = (light**self.spread * np.array(self.paper, np.float32)) ** np.float32(1 / self.gamma)
+        light: NDArray[np.float64] = np.ones(x.shape)
+        for share, through in zip(np.moveaxis(cover, -1, 0), np.array(self.inks), strict=True):
+            light *= 1 - share[..., None] * (1 - through ** (1 / self.spread))
+        seen = (light**self.spread * np.array(self.paper)) ** (1 / self.gamma)
         return np.asarray((1 - ink) * x + ink * seen, dtype=np.float32)
 
     def _covers(self, asked: Floats) -> Floats:
@@ -98,5 +98,5 @@ PRINTERS: Mapping[str, Callable[[Floats, float], Floats]] = {
 
 def printed(nominal: Pixels, ink: float, printer: str = LAB_PRINTER) -> Pixels:
     """Nominal ``(H, W, 3)`` uint8 sRGB → what it looks like printed, in even light; ``ink`` from 0 (ideal) to 1."""
-    seen = PRINTERS[printer](nominal.astype(np.float32) / 255, ink)
+    seen = PRINTERS[printer](np.asarray(nominal / 255, np.float32), ink)
     return np.asarray(cv2.convertScaleAbs(np.maximum(seen, 0), alpha=255), dtype=np.uint8)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from calibration.errors import LimitNotMet
+from pipeline.cli.color import chart, color
 from pipeline.cli.command import LabOption, command, new_group
 from pipeline.cli.context import enter_lab
 from pipeline.result import Result, Table
@@ -15,7 +16,7 @@ from pipeline.result import Result, Table
 if TYPE_CHECKING:
     from calibration.calibrate import Calibration
 
-group = new_group("Calibrate the camera: print a board, photograph it, fit the camera model.")
+group = new_group("Calibrate camera and color: print a board or a chart, photograph it, fit a model.")
 FOLDER = "calibration"
 
 
@@ -23,6 +24,8 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     command(group, "camera")(camera)
     command(group, "board")(board)
+    command(group, "color")(color)
+    command(group, "chart")(chart)
     app.add_typer(group, name="calibrate")
 
 
