@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from calibration.errors import BadInput
@@ -205,6 +206,10 @@ class Gamut:
     def distance(self, wanted: Array) -> Array:
         """``(N,)`` CIEDE2000 from colors ``(N, 3)`` to what comes nearest on this paper: 0 for what can be printed."""
         return self.nearest(wanted)[1]
+
+    def distance_of(self, picture: NDArray[np.uint8]) -> Array:
+        """``(H, W)``: the same for each texel of ``(H, W, 3)`` uint8 sRGB."""
+        return self.distance(picture.reshape(-1, 3) / 255).reshape(picture.shape[:2])
 
     def nearest(self, wanted: Array) -> tuple[Array, Array]:
         """``(N, 3)`` sRGB to ask for, so that what is seen comes nearest to ``wanted``, and how far off it is."""

@@ -51,8 +51,8 @@ class SessionColor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Strip:
-    """``white`` light ``(3,)`` of a frame; color asked for → sRGB ``(3,)`` as seen under that white."""
+class Strip:
+    """A frame's color strip: light ``(3,)`` of its white; color asked for → sRGB ``(3,)`` as seen under that white."""
 
     index: int
     sheet: str
@@ -67,7 +67,7 @@ def session_color(session: Session, response: ColorResponse | None, progress: Ca
     :class:`BadInput` when no frame shows a strip with white in it.
     """
     sheets, camera = session_sheets(session), session_camera(session)
-    strips: list[_Strip] = []
+    strips: list[Strip] = []
     unused: list[Unused] = []
     for each in localized_pictures(session):
         found, sheet = each.frame, sheets.get(each.frame.sheet or "")
@@ -77,7 +77,7 @@ def session_color(session: Session, response: ColorResponse | None, progress: Ca
             tags = dict(zip(sorted(found.tags), (np.array(corners) for corners in found.tag_corners_px), strict=True))
             margin = EDGE_PX + TONE_SIGMAS * BLUR_PX
             seen = see_swatches(each.pixels, sheet.strip, placing(tags, sheet, camera), margin)
-            strip = _strip(found.index, sheet.id, seen)
+            strip = read_strip(found.index, sheet.id, seen)
             if strip:
                 strips.append(strip)
             else:
@@ -93,25 +93,25 @@ def session_color(session: Session, response: ColorResponse | None, progress: Ca
     )
 
 
-def _strip(index: int, sheet: str, seen: Sequence[SwatchSeen]) -> _Strip | None:
-    """None without white, or with too few colors to compare."""
+def read_strip(index: int, sheet: str, seen: Sequence[SwatchSeen]) -> Strip | None:
+    """What swatches say of the light and of each other; None without white, or with too few colors to compare."""
     # Light is the square of the code value there; here it is sRGB's own.
     light = {each.srgb: linear(np.sqrt(each.light)) for each in seen if not each.too_bright.any()}
     white = light.get(WHITE)
     if white is None or len(light) < MIN_SWATCHES or white.min() <= 0:
         return None
     colors = {asked: encoded(np.clip(each / white, 0, 1)) for asked, each in light.items()}
-    return _Strip(index, sheet, white, colors, len(seen) - len(light))
+    return Strip(index, sheet, white, colors, sum(bool(each.too_bright.any()) for each in seen))
 
 
-def compare(strips: Sequence[_Strip], response: ColorResponse | None) -> list[FrameColor]:
+def compare(strips: Sequence[Strip], response: ColorResponse | None) -> list[FrameColor]:
     """Each frame's strip against the response, or against the median over all of them."""
     white = np.array(response.white) if response else np.median([each.white for each in strips], axis=0)
     known = _expected(strips, response)
     return [_compared(each, white, known) for each in strips]
 
 
-def _expected(strips: Sequence[_Strip], response: ColorResponse | None) -> dict[tuple[int, int, int], Array]:
+def _expected(strips: Sequence[Strip], response: ColorResponse | None) -> dict[tuple[int, int, int], Array]:
     """What each color of the strip should be seen as, under white paper."""
     asked = sorted({color for each in strips for color in each.colors})
     if response:
@@ -123,7 +123,7 @@ def _expected(strips: Sequence[_Strip], response: ColorResponse | None) -> dict[
     }
 
 
-def _compared(strip: _Strip, white: Array, known: dict[tuple[int, int, int], Array]) -> FrameColor:
+def _compared(strip: Strip, white: Array, known: dict[tuple[int, int, int], Array]) -> FrameColor:
     asked = [color for color in strip.colors if color != WHITE]
     off = delta_e(np.array([strip.colors[color] for color in asked]), np.array([known[color] for color in asked]))
     exposure = float(_luminance(strip.white) / _luminance(white))
