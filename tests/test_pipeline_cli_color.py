@@ -146,7 +146,6 @@ def test_light_that_changes_is_no_drift_of_the_print_and_ink_is(folder, measured
     shots = [("published", "day"), ("published", "warm"), ("published", "dim"), ("laser", "day")]
     strips = [strip_of(folder, chart, i, *shot) for i, shot in enumerate(shots)]
     same, warm, dim, other = compare(strips, response)
-    print(same, warm, dim, other)
     assert same.drift < 2
     assert same.white_balance < 2
     assert same.exposure == pytest.approx(1, abs=0.15)
