@@ -93,6 +93,12 @@ def test_other_ranges_of_a_spec_stay(folder, run, tmp_path):
     assert again.print_white != own.print_white
 
 
+def test_a_chart_is_named_by_its_id_in_the_lab_too(folder, run):
+    assert run("calibrate", "chart", "--seed", 0)[0] == 0
+    code, answer = run("calibrate", "color", folder / "photos", "--sheet", the_chart(folder).id, "--camera", "rig")
+    assert code == 0, answer
+
+
 def test_a_limit_that_is_not_met(folder, run, tmp_path):
     sheet = next(folder.glob("chart-*.json"))
     code, answer = run("calibrate", "color", folder / "photos", "--sheet", sheet, "--limit", "0.01")

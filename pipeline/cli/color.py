@@ -16,6 +16,7 @@ from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
     from calibration.color import ColorResponse
+    from patches.spec import TransformSpec
     from pipeline.color_drift import FrameColor, SessionColor
 
 FOLDER = "calibration"
@@ -46,7 +47,7 @@ def chart(
 
 def color(
     photos: Annotated[list[Path], typer.Argument(help="Photographs of the chart, or folders of them.")],
-    sheet: Annotated[Path, typer.Option(help="The chart's sheet file (dpcam calibrate chart).", metavar="CHART")],
+    sheet: Annotated[str, typer.Option(help="The chart: its file, or its id in the lab.", metavar="CHART")],
     out: Annotated[Path | None, typer.Option(help="Color file; calibration/color.json of the lab by default.")] = None,
     spec: Annotated[
         Path | None,
@@ -66,7 +67,7 @@ def color(
 
     model = read_document(calibration, CameraModel) if calibration else None
     name = camera or (model.camera if model else _lab_camera(lab))
-    found = measure_color(photos, read_document(sheet, Sheet), name, model, seed or 0)
+    found = measure_color(photos, read_document(_chart_file(sheet, lab), Sheet), name, model, seed or 0)
     path = out or lab / FOLDER / COLOR_FILE
     exported = print_spec(found, _base(spec)) if spec else None
     write_document(path, found)
@@ -103,11 +104,18 @@ def _lab_camera(lab: Path) -> str:
     return safe_address(enter_lab(lab, required=False).config.camera.uri)
 
 
-def _base(spec: Path | None) -> Any:
+def _chart_file(sheet: str, lab: Path) -> Path:
+    """A chart's file by its path, or by its id among those that were made in the lab."""
+    own = lab / FOLDER / f"{sheet}.json"
+    return own if not Path(sheet).is_file() and own.is_file() else Path(sheet)
+
+
+def _base(spec: Path) -> TransformSpec:
+    """What is in the file already, the default ranges if it is not there."""
     from calibration.files import read_document
     from patches.spec import TransformSpec
 
-    return read_document(spec, TransformSpec) if spec and spec.exists() else TransformSpec()
+    return read_document(spec, TransformSpec) if spec.exists() else TransformSpec()
 
 
 def _data(found: ColorResponse, path: Path, spec: Path | None) -> dict[str, Any]:
