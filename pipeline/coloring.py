@@ -13,7 +13,6 @@ from calibration.color import ColorResponse, ColorSwatch, asked_of, cube, delta_
 from calibration.color_fit import fit_color
 from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes, write_document
-from calibration.geometry import Array
 from calibration.sheet import Sheet
 from capture.chart import UNEVEN, ChartPhoto, combine, is_chart, read_chart
 from capture.picture import decode_color
@@ -39,6 +38,14 @@ class WrittenChart:
     pdf: Path
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredColor:
+    """A response, and why photographs were left out."""
+
+    response: ColorResponse
+    skipped: tuple[BadInput, ...]
+
+
 def write_chart(folder: Path, order: ChartOrder) -> WrittenChart:
     """Write a color chart's PDF and, last, its JSON."""
     chart = lay_out_chart(order)
@@ -50,35 +57,38 @@ def write_chart(folder: Path, order: ChartOrder) -> WrittenChart:
 
 def measure_color(
     paths: Sequence[Path], chart: Sheet, camera: str, model: CameraModel | None = None, seed: int = 0
-) -> ColorResponse:
+) -> MeasuredColor:
     """The response that photographs (files, and folders of them) of ``chart`` show; ``seed`` deals the folds.
 
-    ``model`` takes the lens's distortion off. Any photograph that cannot be used is an error that names it.
+    ``model`` takes the lens's distortion off. Photographs that cannot be used are left out; where none is left, or a
+    file is missing, that is raised: :class:`BadInput`.
     """
     if not is_chart(chart):
         raise BadInput(
             f"the sheet {chart.id} is no color chart: its strip has {len(chart.strip)} fields",
             hint="dpcam calibrate chart makes one",
         )
-    photos, warnings = [], []
+    photos: list[ChartPhoto] = []
+    skipped: list[BadInput] = []
+    warnings: list[str] = []
     for path in picture_files(paths):
-        pixels, warning = decode_color(read_bytes(path), str(path))
-        photos.append(read_chart(pixels, chart, path.name, model))
-        warnings += [warning] if warning else []
-    swatches, white = combine(chart, photos)
-    return respond(chart, camera, photos, swatches, white, [*warnings, *_warnings(photos, swatches)], seed)
+        data = read_bytes(path)
+        try:
+            pixels, warning = decode_color(data, str(path))
+            photos.append(read_chart(pixels, chart, path.name, model))
+            warnings += [warning] if warning else []
+        except BadInput as error:
+            skipped.append(error)
+    if not photos:
+        raise skipped[0]
+    return MeasuredColor(_response(chart, camera, photos, warnings, seed), tuple(skipped))
 
 
-def respond(
-    chart: Sheet,
-    camera: str,
-    photos: Sequence[ChartPhoto],
-    swatches: Sequence[ColorSwatch],
-    white: Array,
-    warnings: Sequence[str],
-    seed: int,
+def _response(
+    chart: Sheet, camera: str, photos: Sequence[ChartPhoto], warnings: Sequence[str], seed: int
 ) -> ColorResponse:
-    """Fit the evidence and put both into one document."""
+    """Evidence and fit in one document."""
+    swatches, white = combine(chart, photos)
     red, green, blue = white.round(6).tolist()
     return ColorResponse(
         chart=chart.id,
@@ -88,8 +98,8 @@ def respond(
         gradient=round(max(photo.gradient for photo in photos), 4),
         unevenness=round(max(photo.unevenness for photo in photos), 4),
         fit=fit_color(swatches, seed),
-        warnings=list(warnings),
-        swatches=list(swatches),
+        warnings=[*warnings, *_warnings(photos, swatches)],
+        swatches=swatches,
     )
 
 

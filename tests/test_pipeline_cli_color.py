@@ -130,6 +130,16 @@ def test_wrong_files(photo, sheet, code, said, folder, run, tmp_path):
     assert not (tmp_path / "calibration").exists()
 
 
+def test_a_photograph_that_cannot_be_used_is_left_out_and_named(folder, run, tmp_path):
+    (tmp_path / "wall.png").write_bytes(encode_png(np.full((60, 80, 3), 90, np.uint8)))
+    sheet = folder / f"{the_chart(folder).id}.json"
+    code, answer = run("calibrate", "color", folder / "photos", "wall.png", "--sheet", sheet)
+    assert (code, answer["status"]) == (5, "partial")
+    assert answer["data"]["photos"] == ["one.png"]
+    assert answer["data"]["skipped"] == [error["message"].removeprefix("left out: ") for error in answer["errors"]]
+    assert "wall.png shows no tags" in answer["errors"][0]["message"]
+
+
 # Drift
 
 

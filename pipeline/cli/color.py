@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from calibration.errors import DpcamError, Incomplete, LimitNotMet
+from calibration.errors import BadInput, DpcamError, Incomplete, LimitNotMet
 from pipeline.cli.command import LabOption, SeedOption
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
@@ -67,13 +67,15 @@ def color(
 
     model = read_document(calibration, CameraModel) if calibration else None
     name = camera or (model.camera if model else _lab_camera(lab))
-    found = measure_color(photos, read_document(_chart_file(sheet, lab), Sheet), name, model, seed or 0)
-    path = out or lab / FOLDER / COLOR_FILE
+    measured = measure_color(photos, read_document(_chart_file(sheet, lab), Sheet), name, model, seed or 0)
+    found, path = measured.response, out or lab / FOLDER / COLOR_FILE
     exported = print_spec(found, _base(spec)) if spec else None
     write_document(path, found)
     if spec and exported:
         write_document(spec, exported)
-    return Result(_data(found, path, spec), _lines(found, path, spec), [_candidates(found)], _over(found, limit, path))
+    data = _data(found, path, spec) | {"skipped": [each.message for each in measured.skipped]}
+    errors = [*_skipped(measured.skipped), *_over(found, limit, path)]
+    return Result(data, _lines(found, path, spec), [_candidates(found)], errors)
 
 
 def session_color(
@@ -158,6 +160,10 @@ def _candidates(found: ColorResponse) -> Table:
         for each in found.fit.candidates
     )
     return Table("Forms, CIEDE2000 of held-out colors", ("form", "smoothing", "parameters", "mean", "error"), rows)
+
+
+def _skipped(skipped: tuple[BadInput, ...]) -> list[DpcamError]:
+    return [Incomplete(f"left out: {each.message}", hint=each.hint, where=each.where) for each in skipped]
 
 
 def _over(found: ColorResponse, limit: float | None, path: Path) -> list[LimitNotMet]:
