@@ -98,17 +98,15 @@ def bend_shapes(points: Array) -> Array:
 
 def fitted_camera(camera: CameraModel, shared: Shared) -> CameraModel:
     """The camera, corrected."""
-    k1, k2, p1, p2, k3 = camera.distortion
+    corrected = np.array(camera.distortion)
+    corrected[:4] += [shared[name] for name in ("k1", "k2", "p1", "p2")]
     return camera.model_copy(
         update={
             "fx": camera.fx * math.exp(shared["focal"] + shared["aspect"] / 2),
             "fy": camera.fy * math.exp(shared["focal"] - shared["aspect"] / 2),
             "cx": camera.cx + shared["center_x"],
             "cy": camera.cy + shared["center_y"],
-            "distortion": (
-                *(k1 + shared["k1"], k2 + shared["k2"]),
-                *(p1 + shared["p1"], p2 + shared["p2"], k3),
-            ),
+            "distortion": tuple(corrected.tolist()),
         }
     )
 

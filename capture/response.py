@@ -95,7 +95,7 @@ def _solid(box: Box) -> bool:
 
 
 def _see(pixels: NDArray[np.uint8], srgb: tuple[int, int, int], corners: Array, margin_px: float) -> SwatchSeen | None:
-    places = _inside(pixels.shape, corners, margin_px)
+    places = pixels_inside(pixels.shape, corners, margin_px)
     if places is None or len(places) < MIN_PIXELS:
         return None
     y, x = places.T
@@ -114,7 +114,7 @@ def _see(pixels: NDArray[np.uint8], srgb: tuple[int, int, int], corners: Array, 
     )
 
 
-def _inside(shape: tuple[int, ...], corners: Array, margin_px: float) -> NDArray[np.intp] | None:
+def pixels_inside(shape: tuple[int, ...], corners: Array, margin_px: float) -> NDArray[np.intp] | None:
     """``(N, 2)`` pixels (row, column) at least ``margin_px`` inside of a convex quadrangle; None when it is cut off."""
     height, width = shape[:2]
     low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)

@@ -42,7 +42,7 @@ def draw_sheet(canvas: Any, sheet: Sheet, texture: Texture | None) -> None:
     if texture is not None:
         _draw_texture(canvas, sheet, texture)
     for tag in sheet.tags:
-        _draw_tag(canvas, tag)
+        draw_tag(canvas, tag)
     for swatch in sheet.strip:
         canvas.setFillColorRGB(*(channel / 255 for channel in swatch.srgb))
         rectangle(canvas, swatch.box, stroke=0, fill=1)
@@ -97,7 +97,7 @@ def _ring(sheet: Sheet) -> list[Box]:
     return [sheet.frame, sheet.window]
 
 
-def _draw_tag(canvas: Any, tag: Tag) -> None:
+def draw_tag(canvas: Any, tag: Tag) -> None:
     """One path, filled as a whole: separate rectangles would leave hairlines that break the quad."""
     cell = tag.square.width_mm / CELLS
     left, top = tag.square.x_mm, tag.square.y_mm

@@ -139,7 +139,7 @@ def look(found: LocalizedFrame, pixels: NDArray[np.uint8], sheet: Sheet, camera:
     blur = measure_blur(pixels, tags)
     # Blur that cannot be told is that of an ordinary lens.
     reach = blur.defocus_px + blur.motion_px / 4 if blur else 1.0
-    to_image = _placing(tags, sheet, camera)
+    to_image = placing(tags, sheet, camera)
     tones, noises = (
         see_swatches(pixels, sheet.strip, to_image, EDGE_PX + sigmas * reach) for sigmas in (TONE_SIGMAS, NOISE_SIGMAS)
     )
@@ -238,7 +238,7 @@ def _color_rules(seen: Sequence[Seen]) -> dict[str, _Rule]:
     }
 
 
-def _placing(tags: dict[int, Array], sheet: Sheet, camera: CameraModel | None) -> Callable[[Array], Array]:
+def placing(tags: dict[int, Array], sheet: Sheet, camera: CameraModel | None) -> Callable[[Array], Array]:
     """Sheet mm → pixels as captured, from the tags that the localization used."""
     ideal = {tag: camera.undistort(corners) if camera else corners for tag, corners in tags.items()}
     plane = fit_plane(ideal, sheet.tag_corners_mm())

@@ -27,7 +27,7 @@ from calibration.print_fit import Estimate
 from calibration.sheet import Sheet
 from capture.cameras.sim_options import SimOptions
 from capture.cameras.sim_paper import PlaneTexture
-from capture.cameras.sim_print import Placed, PrintShop, printed_by
+from capture.cameras.sim_shop import Placed, PrintShop, printed_by
 from capture.photograph import Photograph
 from patches.board_pdf import board_origin_mm, board_pdf, page_size_mm
 from pipeline.lab import create_lab, open_lab

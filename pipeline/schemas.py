@@ -8,6 +8,7 @@ from typing import Any
 
 from calibration.board import Board
 from calibration.camera import CameraModel
+from calibration.color import ColorResponse
 from calibration.contract import Contract
 from calibration.files import Document, write_json
 from calibration.sheet import Sheet
@@ -23,6 +24,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     Board,
     CameraModel,
     Certificate,
+    ColorResponse,
     Contract,
     Manifest,
     ModuleContract,

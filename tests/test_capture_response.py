@@ -11,7 +11,7 @@ import torch
 from calibration.geometry import Array, Box
 from calibration.sheet import Swatch
 from capture.cameras.sim_optics import READ_NOISE, SHOT_NOISE, Sensor, noise_levels
-from capture.cameras.sim_paper import INK_BLACK, INK_QUADRATIC, printed
+from capture.cameras.sim_print import PRINTERS, printed
 from capture.response import Noise, Tone, fit_noise, fit_tone, see_swatches, shades
 from patches.draws import Prints
 from patches.eot import printed_light
@@ -85,9 +85,9 @@ def test_the_simulator_s_print():
     found = fit_tone(seen_in(levels(picture(strip))))
     assert found is not None
     assert found.level == pytest.approx(0.84, abs=0.04)
-    assert found.black * found.level == pytest.approx(INK_BLACK, abs=0.02)
+    assert found.black * found.level == pytest.approx(PRINTERS["lab"].black, abs=0.02)
     # 0.65 x + 0.35 x² is x darkened by 0.35 x (1 - x).
-    assert found.dot_gain == pytest.approx(INK_QUADRATIC, abs=0.03)
+    assert found.dot_gain == pytest.approx(PRINTERS["lab"].share, abs=0.03)
     assert found.warmth > 0.03
 
 

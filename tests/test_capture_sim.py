@@ -18,7 +18,8 @@ from calibration.tags import detect, tag_bits, to_gray
 from capture.cameras.base import StagedCamera
 from capture.cameras.sim import SimCamera, SimOptions, parse_sim_uri
 from capture.cameras.sim_optics import Eye, compose
-from capture.cameras.sim_paper import build_plane, printed
+from capture.cameras.sim_paper import build_plane
+from capture.cameras.sim_print import printed
 from capture.cameras.sim_scenery import LIGHTS
 from capture.frame import Frame
 from capture.plan import Condition, Shot

@@ -18,7 +18,7 @@ from test_capture_sharpness import LENS_PX, disk_sigma
 from calibration.errors import BadConfig, MissingFile
 from calibration.files import read_document, read_json, write_document
 from capture.cameras.sim_optics import READ_NOISE, SHOT_NOISE
-from capture.cameras.sim_paper import INK_BLACK, INK_QUADRATIC
+from capture.cameras.sim_print import PRINTERS
 from capture.cameras.sim_scenery import LIGHTS
 from capture.picture import encode_png
 from capture.plan import Condition, Plan, Shot
@@ -105,8 +105,8 @@ def truths(session: Path) -> dict[str, tuple[float, float]]:
         "focal_px": [read_json(read_session(session).inputs("camera")[0])["fx"]],
         "defocus_px": blurs,
         "motion_px": [0.0],
-        "print_black": [INK_BLACK],
-        "print_dot_gain": [INK_QUADRATIC],
+        "print_black": [PRINTERS["lab"].black],
+        "print_dot_gain": [PRINTERS["lab"].share],
         "light_gain": [LIGHTS[name].gain ** 2 for name in SHOWN_LIGHTS],
         "shot_noise": [SHOT_NOISE * gain for gain in gains],
         "read_noise": [READ_NOISE * gain for gain in gains],

@@ -198,7 +198,8 @@ class SimCamera:
         key = sheet.model_dump_json()
         if key not in self._planes:
             density = float(np.clip(self._model.fx / 150, 4, 12))
-            self._planes[key] = build_plane(sheet, self._folder, self._board, density, self._options.ink)
+            ink, printer = self._options.ink, self._options.printer
+            self._planes[key] = build_plane(sheet, self._folder, self._board, density, ink, printer)
             while len(self._planes) > SHEETS_KEPT:
                 self._planes.popitem(last=False)
         self._planes.move_to_end(key)

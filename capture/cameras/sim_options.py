@@ -12,6 +12,7 @@ import numpy as np
 
 from calibration.camera import CameraModel
 from calibration.errors import BadUsage
+from capture.cameras.sim_print import LAB_PRINTER, PRINTERS
 
 SCHEME = "sim:"
 RANGES: dict[str, tuple[float, float]] = {
@@ -29,6 +30,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "p1": (-0.02, 0.02),
     "p2": (-0.02, 0.02),
 }
+KEYS = (*RANGES, "printer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class SimOptions:
     """What a ``sim:`` URI says. Values out of :data:`RANGES` raise :class:`BadUsage`.
 
     ``fov_deg`` is horizontal; ``jpeg`` a quality, 0 for raw pixels; ``noise`` scales the sensor's noise, ``clutter``
-    the background's contrast, ``ink`` the print response, ``rig`` the deviation of the rig from the asked condition.
+    the background's contrast, ``ink`` the response of the ``printer``, ``rig`` the deviation of the rig from the asked
+    condition.
     """
 
     name: str = "lab"
@@ -53,12 +56,15 @@ class SimOptions:
     k2: float = 0.012
     p1: float = 0.0004
     p2: float = -0.0003
+    printer: str = LAB_PRINTER
 
     def __post_init__(self) -> None:
         for key, (low, high) in RANGES.items():
             value = getattr(self, key)
             if not low <= value <= high:
                 raise BadUsage(f"{SCHEME} {key} is {value!r}; it must be from {low:g} to {high:g}")
+        if self.printer not in PRINTERS:
+            raise BadUsage(f"{SCHEME} printer is {self.printer!r}; it must be one of {', '.join(PRINTERS)}")
         self._check_distortion()
 
     @property
@@ -68,7 +74,7 @@ class SimOptions:
         return f"{SCHEME}{self.name}" + ("?" + "&".join(said) if said else "")
 
     def _differs(self, key: str) -> bool:
-        return key in RANGES and getattr(self, key) != SimOptions.__dataclass_fields__[key].default
+        return key in KEYS and getattr(self, key) != SimOptions.__dataclass_fields__[key].default
 
     def camera_model(self) -> CameraModel:
         """The intrinsics: principal point off the middle by a seeded 0.5 % or so, as in real cameras."""
@@ -113,13 +119,13 @@ def parse_sim_uri(uri: str) -> SimOptions:
 
 
 def _parsed(key: str, text: str) -> Any:
-    if key not in RANGES:
-        near = difflib.get_close_matches(key, RANGES, n=1)
+    if key not in KEYS:
+        near = difflib.get_close_matches(key, KEYS, n=1)
         raise BadUsage(
-            f"{SCHEME} knows no option {key!r}; it knows {', '.join(RANGES)}",
+            f"{SCHEME} knows no option {key!r}; it knows {', '.join(KEYS)}",
             hint=f"did you mean {near[0]!r}?" if near else "",
         )
-    kind = int if isinstance(SimOptions.__dataclass_fields__[key].default, int) else float
+    kind: type = type(SimOptions.__dataclass_fields__[key].default)
     try:
         return kind(text)
     except ValueError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,11 +21,15 @@ from numpy.typing import NDArray
 from calibration.errors import BadInput, MissingFile
 from calibration.geometry import Array, Box
 from calibration.sheet import Sheet
+from capture.cameras.sim_print import LAB_PRINTER, printed
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 BoardMaker = Callable[[int, int, float], Pixels]
 """``(height, width, texels_per_mm)`` → ``(height, width, 3)`` uint8 RGB: the backing that the sheet is stuck on."""
+
+Press = Callable[[Pixels], Pixels]
+"""Nominal ``(H, W, 3)`` uint8 sRGB → what it looks like printed."""
 
 MAX_LEVEL = 6
 """Coarsest prefiltered level: 64 texels in one."""
@@ -41,12 +46,6 @@ CUT_FINER, CUT_BITS = 4, 6
 PAGE_TOLERANCE_MM = 0.5
 BOARD_MARGIN = 0.10
 """The board reaches this share of the sheet's longer side beyond the sheet."""
-
-INK_BLACK = 0.05
-INK_QUADRATIC = 0.35
-INK_PRIMARIES = np.array([[0.56, 0.19, 0.06], [0.09, 0.50, 0.20], [0.06, 0.14, 0.55]])
-"""What red, green and blue (columns) add to black, as seen. White is (.86, .84, .80).
-The form is IBM's quadratic print-camera model, ``seen = W2 x^2 + W1 x + b``; numbers between two published fits."""
 
 
 class PlaneTexture:
@@ -75,15 +74,18 @@ class PlaneTexture:
         return self._levels[level_x, level_y]
 
 
-def build_plane(sheet: Sheet, folder: Path, board: BoardMaker, texels_per_mm: float, ink: float) -> PlaneTexture:
+def build_plane(
+    sheet: Sheet, folder: Path, board: BoardMaker, texels_per_mm: float, ink: float, printer: str = LAB_PRINTER
+) -> PlaneTexture:
     """Rasterize ``sheet``'s PDF and its target's, both in ``folder``, and flatten them on a board.
 
-    ``ink`` 1 applies the print response, 0 prints ideal colors. :class:`MissingFile` or :class:`BadInput` when a PDF
-    is missing, unreadable, or not of the size that the sheet states.
+    ``ink`` 1 applies the response of ``printer``, 0 prints ideal colors. :class:`MissingFile` or :class:`BadInput`
+    when a PDF is missing, unreadable, or not of the size that the sheet states.
     """
     page = Box(x_mm=0, y_mm=0, width_mm=sheet.width_mm, height_mm=sheet.height_mm)
     density = min(texels_per_mm, math.sqrt(MAX_TEXELS / (page.width_mm * page.height_mm)))
-    paper = printed(rasterize(folder / sheet.pdf, page, density, ground=255), ink)
+    press = partial(printed, ink=ink, printer=printer)
+    paper = press(rasterize(folder / sheet.pdf, page, density, ground=255))
     height, width = paper.shape[:2]
     scale = np.array([width / page.width_mm, height / page.height_mm])
     margin = round(BOARD_MARGIN * max(height, width))
@@ -93,7 +95,7 @@ def build_plane(sheet: Sheet, folder: Path, board: BoardMaker, texels_per_mm: fl
     _shade_contact(plane, margin, window, rest, density)
     seen = plane[margin : margin + height, margin : margin + width]
     through = seen[window].copy()
-    _draw_target(through, window, sheet, folder, scale, density, ink)
+    _draw_target(through, window, sheet, folder, scale, density, press)
     seen[:] = paper
     seen[window] = through if rest is None else _mixed(through, paper[window], rest)
     return _framed(plane, scale, margin)
@@ -137,7 +139,7 @@ def _mixed(through: Pixels, paper: Pixels, rest: Floats) -> Pixels:
 
 
 def _draw_target(
-    through: Pixels, window: tuple[slice, slice], sheet: Sheet, folder: Path, scale: Array, density: float, ink: float
+    through: Pixels, window: tuple[slice, slice], sheet: Sheet, folder: Path, scale: Array, density: float, press: Press
 ) -> None:
     """Put the target's artwork on what is seen through the window's box."""
     if sheet.target.artwork is None or 0 in through.shape:
@@ -151,10 +153,10 @@ def _draw_target(
     corner = box.corners_mm[0] * scale - [window[1].start, window[0].start]
     place = np.array([[step[0], 0, corner[0] + step[0] / 2 - 0.5], [0, step[1], corner[1] + step[1] / 2 - 0.5]])
     size = (through.shape[1], through.shape[0])
-    colors = printed(on_white, ink).astype(np.float32)
+    colors = press(on_white).astype(np.float32)
     # Where the artwork is half transparent, on_white holds white that is not there; the printed color of the
     # artwork itself is what remains when it is taken off again.
-    white = printed(np.full((1, 1, 3), 255, np.uint8), ink).astype(np.float32)
+    white = press(np.full((1, 1, 3), 255, np.uint8)).astype(np.float32)
     cover = alpha.astype(np.float32) / 255
     ink_there = cv2.warpAffine(colors - white * (1 - cover), place, size)
     covered = cv2.warpAffine(cover, place, size)
@@ -205,13 +207,3 @@ def _first_page(document: pypdfium2.PdfDocument, path: Path, page: Box, texels_p
     bitmap = found.render(scale=finer * texels_per_mm * 25.4 / 72, fill_color=fill, rev_byteorder=True)
     shrunk = cv2.resize(bitmap.to_numpy(), size, interpolation=cv2.INTER_AREA)
     return np.asarray(shrunk, dtype=np.uint8)
-
-
-def printed(nominal: Pixels, ink: float) -> Pixels:
-    """Nominal ``(H, W, 3)`` uint8 sRGB → what it looks like printed, in even light; ``ink`` from 0 (ideal) to 1."""
-    x = nominal.astype(np.float32) / 255
-    linear = (1 - INK_QUADRATIC) * ink * INK_PRIMARIES + (1 - ink) * np.eye(3)
-    both = np.hstack([linear, np.full((3, 1), ink * INK_BLACK)]).astype(np.float32)
-    quadratic = (INK_QUADRATIC * ink * INK_PRIMARIES).astype(np.float32)
-    seen = cv2.add(cv2.transform(x, both), cv2.transform(cv2.multiply(x, x), quadratic))
-    return np.asarray(cv2.convertScaleAbs(seen, alpha=255), dtype=np.uint8)

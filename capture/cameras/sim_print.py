@@ -1,93 +1,102 @@
-"""The simulator's print shop: photographs of sheets that a printer has scaled, with other pages beside them.
+"""The simulator's printers: what a nominal color looks like on paper, in even light, to the simulated camera.
 
-The same paper, optics and sensor as those of the simulated camera; what differs is the printer between PDF and paper.
+Three of them, of two kinds: two quadratic print-camera models, which act on encoded values, and ink on paper, where
+dots of cyan, magenta, yellow and black cover white in linear light.
 """
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from calibration.camera import CameraModel
-from calibration.geometry import Array, Box, Pose
-from calibration.sheet import Sheet
-from capture.cameras.sim_optics import Blur, Eye, Pixels, Sensor, blurred, compose, noise_levels
-from capture.cameras.sim_options import SimOptions
-from capture.cameras.sim_paper import PlaneTexture, build_plane, printed, rasterize
-from capture.cameras.sim_scenery import background_picture, board_texture
-
-TEXELS_PER_MM = 12.0
-PAGE_TEXELS_PER_MM = 10.0
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A page before the camera: its texture in mm of its PDF, ``page`` ``(3, 3)`` from those mm to mm as printed.
+class Quadratic:
+    """IBM's print-camera model ``seen = W2 x^2 + W1 x + b`` without mixed terms.
 
-    ``pose`` counts in mm as printed.
+    ``primaries`` ``(3, 3)``: what red, green and blue (columns) add to ``black``; ``share``: how much of it W2 holds.
     """
 
-    texture: PlaneTexture
-    page: Array
-    pose: Pose
+    black: float
+    primaries: NDArray[np.float64]
+    share: float
+
+    def __call__(self, x: Floats, ink: float) -> Floats:
+        """``(H, W, 3)`` in [0, 1] → the same as seen; ``ink`` 0 changes nothing."""
+        linear = (1 - self.share) * ink * self.primaries + (1 - ink) * np.eye(3)
+        both = np.hstack([linear, np.full((3, 1), ink * self.black)]).astype(np.float32)
+        quadratic = (self.share * ink * self.primaries).astype(np.float32)
+        return np.asarray(cv2.add(cv2.transform(x, both), cv2.transform(cv2.multiply(x, x), quadratic)), np.float32)
 
 
-def printed_by(scale_x: float, scale_y: float, skew_deg: float, middle_mm: Array) -> Array:
-    """``(3, 3)`` from mm of the PDF to mm as printed; ``middle_mm`` ``(2,)`` becomes the origin."""
-    lean = math.radians(skew_deg)
-    linear = np.array([[scale_x, scale_y * math.sin(lean)], [0, scale_y * math.cos(lean)]])
-    return np.vstack([np.column_stack([linear, -linear @ middle_mm]), [0, 0, 1]])
+@dataclass(frozen=True, slots=True)
+class Dots:
+    """Dots of ink on paper (Yule and Nielsen's form of Neugebauer's equations, coverages after Demichel).
+
+    ``inks`` ``(4, 3)``: linear light that passes full cyan, magenta, yellow and black; two on each other multiply.
+    ``gain``: by how much a half-tone's dots grow; ``limit``: most ink in one place, as a sum of coverages;
+    ``spread``: Yule and Nielsen's n; ``gamma``: the camera's.
+    """
+
+    paper: tuple[float, float, float]
+    inks: tuple[tuple[float, float, float], ...]
+    gain: float
+    limit: float
+    spread: float
+    gamma: float
+
+    def __call__(self, x: Floats, ink: float) -> Floats:
+        """As :meth:`Quadratic.__call__`."""
+        cover = self._covers(1 - x)
+        light: NDArray[np.float64] = np.ones(x.shape)
+        for share, through in zip(np.moveaxis(cover, -1, 0), np.array(self.inks), strict=True):
+            light *= 1 - share[..., None] * (1 - through ** (1 / self.spread))
+        seen = (light**self.spread * np.array(self.paper)) ** (1 / self.gamma)
+        return np.asarray((1 - ink) * x + ink * seen, dtype=np.float32)
+
+    def _covers(self, asked: Floats) -> Floats:
+        """``(H, W, 3)`` cyan, magenta, yellow asked for → ``(H, W, 4)`` shares of the paper under each ink."""
+        # Part of what all three have in common is black instead.
+        key = 0.3 * asked.min(axis=-1, keepdims=True) ** 2
+        inks = np.concatenate([asked - key, key], axis=-1)
+        inks = inks * np.minimum(self.limit / np.maximum(inks.sum(axis=-1, keepdims=True), 1e-6), 1)
+        return np.asarray(inks + 4 * self.gain * inks * (1 - inks), dtype=np.float32)
 
 
-class PrintShop:
-    """Prints pages and photographs them; all noise comes from ``options.seed`` and the number of the photograph."""
+LAB_PRINTER = "lab"
 
-    def __init__(self, options: SimOptions) -> None:
-        self._options = options
-        self.model: CameraModel = options.camera_model()
-        self._eye = Eye(self.model)
-        rng = self._generator(0)
-        self._background = background_picture(options.height, options.width, options.clutter, rng)
-        self._sensor = Sensor(options.width, options.height, options.noise, rng)
-
-    def sheet(self, sheet: Sheet, folder: Path) -> PlaneTexture:
-        """A sheet, cut out and stuck around its target; the PDFs lie in ``folder``."""
-        ground = self._generator(1)
-        return build_plane(
-            sheet, folder, lambda h, w, per_mm: board_texture(h, w, per_mm, ground), TEXELS_PER_MM, self._options.ink
-        )
-
-    def page(self, path: Path, width_mm: float, height_mm: float) -> PlaneTexture:
-        """Any page."""
-        box = Box(x_mm=0, y_mm=0, width_mm=width_mm, height_mm=height_mm)
-        paper = printed(rasterize(path, box, PAGE_TEXELS_PER_MM, ground=255), self._options.ink)
-        height, width = paper.shape[:2]
-        rgba = np.pad(np.dstack([paper, np.full((height, width), 255, np.uint8)]), ((1, 1), (1, 1), (0, 0)))
-        scale_x, scale_y = width / width_mm, height / height_mm
-        return PlaneTexture(rgba, np.array([[scale_x, 0, 0.5], [0, scale_y, 0.5], [0, 0, 1]]))
-
-    def photograph(self, placed: Sequence[Placed], number: int) -> Pixels:
-        """``(H, W, 3)`` uint8 RGB of the pages, each over those before it."""
-        rng = self._generator(2, number)
-        frame = self._background.copy()
-        for each in placed:
-            view = self._eye.look(_stretched(each.texture, each.page), each.pose)
-            if view is not None:
-                compose(frame, view)
-        seen = blurred(frame, Blur(rng.uniform(0.4, 0.7))).astype(np.float32)
-        return self._sensor.expose(seen, noise_levels(seen, 1.0), rng)
-
-    def _generator(self, *key: int) -> np.random.Generator:
-        return np.random.default_rng([self._options.seed, *key])
+PRINTERS: Mapping[str, Callable[[Floats, float], Floats]] = {
+    # Between two published fits. White is (.86, .84, .80).
+    LAB_PRINTER: Quadratic(0.05, np.array([[0.56, 0.19, 0.06], [0.09, 0.50, 0.20], [0.06, 0.14, 0.55]]), 0.35),
+    # One published fit: black .04, white (.80, .73, .68), red (.63, .22, .09), green (.19, .46, .18), blue
+    # (.07, .13, .52). What the three add up to is scaled to that white, which moves them by up to .02.
+    "published": Quadratic(
+        0.04,
+        np.array([[0.59, 0.15, 0.03], [0.18, 0.42, 0.09], [0.05, 0.14, 0.48]])
+        * (np.array([0.76, 0.69, 0.64]) / [0.77, 0.69, 0.67])[:, None],
+        0.35,
+    ),
+    # Office laser: warm paper, dots that grow by up to 14 %, at most 220 % of ink.
+    "laser": Dots(
+        paper=(0.82, 0.80, 0.73),
+        inks=((0.05, 0.30, 0.55), (0.50, 0.06, 0.22), (0.86, 0.72, 0.07), (0.02, 0.02, 0.02)),
+        gain=0.14,
+        limit=2.2,
+        spread=1.8,
+        gamma=2.2,
+    ),
+}
+"""The printers that the simulator knows."""
 
 
-def _stretched(texture: PlaneTexture, page: Array) -> PlaneTexture:
-    """The same texels at other places."""
-    other = copy.copy(texture)
-    other.texel_from_mm = texture.texel_from_mm @ np.linalg.inv(page)
-    return other
+def printed(nominal: Pixels, ink: float, printer: str = LAB_PRINTER) -> Pixels:
+    """Nominal ``(H, W, 3)`` uint8 sRGB → what it looks like printed, in even light; ``ink`` from 0 (ideal) to 1."""
+    seen = PRINTERS[printer](np.asarray(nominal / 255, np.float32), ink)
+    return np.asarray(cv2.convertScaleAbs(np.maximum(seen, 0), alpha=255), dtype=np.uint8)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from calibration.errors import BadUsage, LimitNotMet
+from pipeline.cli.color import chart, color
 from pipeline.cli.command import LabOption, command, new_group
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import note
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from capture.board_hunt import Hint
     from pipeline.calibrating import BoardViews, Calibrated
 
-group = new_group("Calibrate the camera: print a board, photograph it, fit the camera model.")
+group = new_group("Calibrate camera and color: print a board or a chart, photograph it, fit a model.")
 FOLDER = "calibration"
 
 
@@ -27,6 +28,8 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     command(group, "camera")(camera)
     command(group, "board")(board)
+    command(group, "color")(color)
+    command(group, "chart")(chart)
     app.add_typer(group, name="calibrate")
 
 

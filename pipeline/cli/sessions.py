@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from calibration.errors import BadInput, BadUsage, DpcamError, Incomplete, Interrupted, LimitNotMet
+from pipeline.cli.color import session_color
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
 from pipeline.cli.context import ask, enter_lab
 from pipeline.cli.output import note, progress_bar
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.scoring import Scores
     from pipeline.statistics import Judgement
 
-group = new_group("Sessions: list, check.")
+group = new_group("Sessions: list, check, compare their colors.")
 SessionArgument = Annotated[Path, typer.Argument(help="The session folder.", metavar="SESSION")]
 ModelsOption = Annotated[
     list[str] | None, typer.Option("--models", help="Only these recognizers; repeat, or separate by commas.")
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     command(app, "localize")(localize)
     command(app, "score")(score)
     command(app, "report")(report)
+    command(group, "color")(session_color)
     app.add_typer(group, name="session")
 
 

@@ -1,0 +1,168 @@
+"""Color calibration from files: photographs of a chart in, the response of printer, paper and camera out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from calibration.camera import CameraModel
+from calibration.color import ColorResponse, ColorSwatch, asked_of, cube, delta_e
+from calibration.color_fit import fit_color
+from calibration.errors import BadInput
+from calibration.files import read_bytes, write_bytes, write_document
+from calibration.sheet import Sheet
+from capture.chart import UNEVEN, ChartPhoto, combine, is_chart, read_chart
+from capture.picture import decode_color
+from capture.response import SwatchSeen, Tone, fit_tone, shades
+from patches.chart import ChartOrder, chart_pdf, lay_out_chart
+from patches.spec import TransformSpec
+from pipeline.calibrating import picture_files
+
+COLOR_FILE = "color.json"
+MARGINS = {"print_black": 0.02, "print_white": 0.03, "print_dot_gain": 0.03, "print_saturation": 0.03}
+"""How far each range of a spec reaches beyond what was measured: the next print is not this one."""
+
+PROOF_SIDE = 9
+"""Steps of the cube that the four numbers of a spec are fitted over."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenChart:
+    """A chart with the paths of its two files."""
+
+    chart: Sheet
+    sheet: Path
+    pdf: Path
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredColor:
+    """A response, and why photographs were left out."""
+
+    response: ColorResponse
+    skipped: tuple[BadInput, ...]
+
+
+def write_chart(folder: Path, order: ChartOrder) -> WrittenChart:
+    """Write a color chart's PDF and, last, its JSON."""
+    chart = lay_out_chart(order)
+    path = folder / f"{chart.id}.json"
+    write_bytes(folder / chart.pdf, chart_pdf(chart))
+    write_document(path, chart)
+    return WrittenChart(chart, path, folder / chart.pdf)
+
+
+def measure_color(
+    paths: Sequence[Path], chart: Sheet, camera: str, model: CameraModel | None = None, seed: int = 0
+) -> MeasuredColor:
+    """The response that photographs (files, and folders of them) of ``chart`` show; ``seed`` deals the folds.
+
+    ``model`` takes the lens's distortion off. Photographs that cannot be used are left out; where none is left, or a
+    file is missing, that is raised: :class:`BadInput`.
+    """
+    if not is_chart(chart):
+        raise BadInput(
+            f"the sheet {chart.id} is no color chart: its strip has {len(chart.strip)} fields",
+            hint="dpcam calibrate chart makes one",
+        )
+    photos: list[ChartPhoto] = []
+    skipped: list[BadInput] = []
+    warnings: list[str] = []
+    for path in picture_files(paths):
+        data = read_bytes(path)
+        try:
+            pixels, warning = decode_color(data, str(path))
+            photos.append(read_chart(pixels, chart, path.name, model))
+            warnings += [warning] if warning else []
+        except BadInput as error:
+            skipped.append(error)
+    if not photos:
+        raise skipped[0]
+    return MeasuredColor(_response(chart, camera, photos, warnings, seed), tuple(skipped))
+
+
+def _response(
+    chart: Sheet, camera: str, photos: Sequence[ChartPhoto], warnings: Sequence[str], seed: int
+) -> ColorResponse:
+    """Evidence and fit in one document."""
+    swatches, white = combine(chart, photos)
+    red, green, blue = white.round(6).tolist()
+    return ColorResponse(
+        chart=chart.id,
+        camera=camera,
+        photos=[photo.name for photo in photos],
+        white=(red, green, blue),
+        gradient=round(max(photo.gradient for photo in photos), 4),
+        unevenness=round(max(photo.unevenness for photo in photos), 4),
+        fit=fit_color(swatches, seed),
+        warnings=[*warnings, *_warnings(photos, swatches)],
+        swatches=swatches,
+    )
+
+
+def refit(response: ColorResponse, seed: int = 0) -> ColorResponse:
+    """The same evidence, fitted again by the present code."""
+    return response.model_copy(update={"fit": fit_color(response.swatches, seed)})
+
+
+def _warnings(photos: Sequence[ChartPhoto], swatches: Sequence[ColorSwatch]) -> list[str]:
+    """What was cut off, and light that the white paper could not even out."""
+    clipped = [each.asked for each in swatches if each.clipped]
+    said = []
+    if clipped:
+        said.append(f"{len(clipped)} of {len(swatches)} colors are cut off above, such as {clipped[0]}; left out")
+    for photo in photos:
+        if photo.dark.any():
+            said.append(f"{photo.name}: {int(photo.dark.sum())} fields are cut off below: the camera shows them as 0")
+        if photo.unevenness > UNEVEN[0]:
+            said.append(f"{photo.name}: the paper's white still varies by {100 * photo.unevenness:.1f} %")
+    return said
+
+
+def print_spec(response: ColorResponse, base: TransformSpec) -> TransformSpec:
+    """``base`` with the four ranges of printing that come nearest to the response.
+
+    The tone model of :mod:`capture.response` is fitted to what the response predicts over the whole cube.
+    :class:`BadInput` when paper and ink differ too little.
+    """
+    tone = _tone(response)
+    if tone is None:
+        raise BadInput(f"the response of {response.chart} has too little contrast for a transform")
+    white = min(tone.level, 1.0)
+    measured = {
+        "print_black": tone.black * white,
+        "print_white": white,
+        "print_dot_gain": tone.dot_gain,
+        "print_saturation": tone.saturation,
+    }
+    ranges = {name: _range(value, MARGINS[name]) for name, value in measured.items()}
+    return TransformSpec.model_validate(base.model_dump() | ranges)
+
+
+def _range(value: float, margin: float) -> tuple[float, float]:
+    low, high = (float(f"{np.clip(value + sign * margin, 0, 1):.4g}") for sign in (-1, 1))
+    return low, high
+
+
+def _tone(response: ColorResponse) -> Tone | None:
+    grid = np.rint(255 * cube(PROOF_SIDE)).astype(int)
+    seen = response.predict(grid / 255)
+    whole = np.zeros(3, dtype=bool)
+    return fit_tone(
+        [
+            SwatchSeen((red, green, blue), light**2, np.zeros(3), whole, whole, 1)
+            for (red, green, blue), light in zip(grid.tolist(), seen, strict=True)
+        ]
+    )
+
+
+def tone_delta_e(response: ColorResponse) -> float:
+    """Mean CIEDE2000 between the response and the four numbers of a spec: what training does not see of it."""
+    tone = _tone(response)
+    if tone is None:
+        return float("nan")
+    asked = asked_of(response.swatches)
+    return float(delta_e(np.clip(shades(asked, tone), 0, 1), response.predict(asked)).mean())
