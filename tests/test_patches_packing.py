@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from calibration.contract import to_tensor
 from patches.fit import export_onnx
-from patches.object_networks import OBJECT_ARCHITECTURES
+from patches.networks import ARCHITECTURES
 from patches.packing import LARGEST, pack, unpack_weights, with_packed_weights
 from patches.surrogates import SurrogateSource, load_surrogate
 from pipeline.declaring import add_model
@@ -27,7 +27,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recognizer, Recogniz
     """The same network, which has filters and matrices, stored whole and packed."""
     torch.manual_seed(2)
     folder = tmp_path_factory.mktemp("both")
-    whole = export_onnx(OBJECT_ARCHITECTURES["cct"].build(10), 32)
+    whole = export_onnx(ARCHITECTURES["cct"].build(10), 48)
     return declared(folder, "whole", whole), declared(folder, "packed", with_packed_weights(whole))
 
 
@@ -40,7 +40,7 @@ def declared(folder: Path, name: str, model: bytes) -> Recognizer:
 
 
 def pictures() -> np.ndarray:
-    return np.random.default_rng(6).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    return np.random.default_rng(6).integers(0, 256, (12, 48, 48, 3), dtype=np.uint8)
 
 
 def test_a_quarter_of_the_bytes_and_about_the_same_answers(both):
