@@ -115,18 +115,6 @@ def gamut_of(colors: Picture, profile: PrinterProfile, limit: float = CAUGHT) ->
     )
 
 
-def page_picture(pdf: bytes, dpi: float) -> Picture:
-    """The first page as ``(H, W, 3)`` uint8 RGB."""
-    import pypdfium2
-
-    document = pypdfium2.PdfDocument(pdf)
-    try:
-        bitmap = document[0].render(scale=dpi / 72, rev_byteorder=True)
-        return np.array(bitmap.to_numpy()[..., :3])
-    finally:
-        document.close()
-
-
 def _applied(transform: ImageCms.ImageCmsTransform, picture: Image.Image) -> Picture:
     return np.array(transform.apply(picture), dtype=np.uint8)
 

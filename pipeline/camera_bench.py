@@ -62,7 +62,7 @@ def make_scene(board: Board, seed: int, *, noise_px: float = NOISE_PX) -> Scene:
     """Thirty views: tilted by 20 to 45 degrees to all sides in turn, near and far, all over the picture."""
     random = np.random.default_rng(seed)
     poses = tuple(_pose(board, number, random) for number in range(VIEWS))
-    return Scene(board, tuple(_seen(board, pose, random, noise_px) for pose in poses), poses)
+    return Scene(board, tuple(seen(board, pose, random, noise_px) for pose in poses), poses)
 
 
 def _pose(board: Board, number: int, random: np.random.Generator) -> Pose:
@@ -74,12 +74,15 @@ def _pose(board: Board, number: int, random: np.random.Generator) -> Pose:
     return pose_from_view(view, np.array([board.width_mm, board.height_mm]) / 2, ray)
 
 
-def _seen(board: Board, pose: Pose, random: np.random.Generator, noise_px: float) -> BoardSighting:
+def seen(
+    board: Board, pose: Pose, random: np.random.Generator, noise_px: float, camera: CameraModel = TRUTH
+) -> BoardSighting:
+    """The corners of the board that fall into the picture, with Gaussian noise."""
     corners = board.corners_mm()
-    pixels = TRUTH.project(pose.to_camera(corners)) + random.normal(0, noise_px, corners.shape)
-    inside = ((pixels > 5) & (pixels < [TRUTH.width - 6, TRUTH.height - 6])).all(axis=1)
+    pixels = camera.project(pose.to_camera(corners)) + random.normal(0, noise_px, corners.shape)
+    inside = ((pixels > 5) & (pixels < [camera.width - 6, camera.height - 6])).all(axis=1)
     ids = tuple(map(int, np.flatnonzero(inside)))
-    return BoardSighting(ids, pixels[inside], corners[inside], TRUTH.width, TRUTH.height)
+    return BoardSighting(ids, pixels[inside], corners[inside], camera.width, camera.height)
 
 
 def judge(scene: Scene, fresh: Sequence[BoardSighting], fitted: Fitted) -> Trial:
@@ -188,8 +191,8 @@ def _photographed(folder: Path, tools: Mapping[str, BoardTool]) -> dict[tuple[st
     for side in ("left", "right"):
         paths = sorted(folder.glob(f"{side}[0-9][0-9].jpg"))
         if paths:
-            seen = views_in_pictures(paths, CHESSBOARD, side)
-            views = list(usable_views(seen.sightings)[0].values())
+            read = views_in_pictures(paths, CHESSBOARD, side)
+            views = list(usable_views(read.sightings)[0].values())
             for tool, fit in tools.items():
                 found[f"{side}, {len(views)} photographs", tool] = look_at(views, _on_chessboard(fit))
     return found

@@ -12,7 +12,8 @@ from calibration.sheet import ARMS, paper_size_mm
 from patches.pdf import sheet_pdf, texture_png
 from patches.printers import find_printer
 from patches.printing import Patience, PrintedJob, Say, print_document
-from patches.proof import Gamut, gamut_of, page_picture, read_profile, soft_proof
+from patches.proof import Gamut, gamut_of, read_profile, soft_proof
+from patches.raster import rasterize
 from patches.ticket import PrintOrder, Ticket, validate
 from pipeline.lab import Lab
 from pipeline.sheets import MadeSheet, Printed, find_patch, make_arm_sheet, make_patch_sheet, printed_on
@@ -72,7 +73,7 @@ def proof_sheet(lab: Lab, name: str, made: MadeSheet, profile: Path, *, write: b
     gamut = gamut_of(printed.texture[printed.geometry.ring()], printer)
     picture = made.pdf.with_name(f"{made.pdf.stem}-proof.png")
     if write:
-        page = page_picture(sheet_pdf(made.sheet, printed.texture), PROOF_DPI)
+        page = rasterize(sheet_pdf(made.sheet, printed.texture), PROOF_DPI)
         write_bytes(picture, texture_png(soft_proof(page, printer)))
     return Proof(picture, printer.description, gamut)
 

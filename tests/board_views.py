@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.board import Board, BoardSighting
+from calibration.board import Board
 from calibration.camera import CameraModel
 from calibration.geometry import Pose, View, pose_from_view
+from pipeline.camera_bench import TRUTH, seen
 
 BOARD = Board()
-CAMERA = CameraModel(
-    camera="known",
-    width=1280,
-    height=720,
-    fx=1100,
-    fy=1104,
-    cx=652,
-    cy=349,
-    distortion=(-0.21, 0.09, 0.0012, -0.0009, -0.02),
-)
+CAMERA = TRUTH.model_copy(update={"camera": "known"})
 CENTER_MM = np.array([BOARD.width_mm / 2, BOARD.height_mm / 2])
 
 
 def sighting(pose: Pose, random: np.random.Generator, noise_px: float = 0.2, camera: CameraModel = CAMERA):
     """The corners of the board that fall into the picture, with Gaussian noise."""
-    corners_mm = BOARD.corners_mm()
-    seen = camera.project(pose.to_camera(corners_mm)) + random.normal(0, noise_px, corners_mm.shape)
-    inside = ((seen > 5) & (seen < [camera.width - 6, camera.height - 6])).all(axis=1)
-    ids = tuple(map(int, np.flatnonzero(inside)))
-    return BoardSighting(ids, seen[inside], corners_mm[inside], camera.width, camera.height)
+    return seen(BOARD, pose, random, noise_px, camera)
 
 
 def many_views(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from program import data
+
+from pipeline.cli.app import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = "gtsrb-photos.zip"
@@ -71,3 +74,16 @@ def another_lab(lab: Path, folder: Path, plan: str = "") -> Path:
         settings_file.write_text(settings_file.read_text().partition("[plan]")[0] + plan)
         data("plan", cwd=folder)
     return folder
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run the program in an empty folder → (exit code, its JSON answer)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object) -> tuple[int, dict]:
+        with pytest.raises(SystemExit) as end:
+            main([*map(str, words), "--json"])
+        return int(end.value.code or 0), json.loads(capsys.readouterr().out)
+
+    return call

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from calibration.errors import BadInput, MissingFile
-from patches.proof import gamut_of, page_picture, read_profile, soft_proof
+from patches.proof import gamut_of, read_profile, soft_proof
+from patches.raster import rasterize
 
 PROFILES = Path("/usr/share/color/icc/ghostscript")
 SWOP = PROFILES / "default_cmyk.icc"
@@ -88,7 +89,7 @@ def test_a_page_as_a_picture():
     canvas = Canvas("unused.pdf", pagesize=(72, 36))
     canvas.setFillColorRGB(1, 0, 0)
     canvas.rect(0, 0, 36, 36, stroke=0, fill=1)
-    page = page_picture(canvas.getpdfdata(), dpi=100)
+    page = rasterize(canvas.getpdfdata(), dpi=100)
     assert page.shape == (50, 100, 3)
     assert page[25, 10].tolist() == [255, 0, 0]
     assert page[25, 90].tolist() == [255, 255, 255]

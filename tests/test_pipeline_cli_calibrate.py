@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import cv2
@@ -17,7 +16,6 @@ from calibration.board import Board
 from calibration.camera import CameraModel
 from calibration.files import read_document
 from calibration.geometry import View, pose_from_view
-from pipeline.cli.app import main
 
 SIZE = (480, 360)
 PNG = b"\x89PNG"
@@ -54,19 +52,6 @@ def pictures(tmp_path_factory):
     (folder / "notes.txt").write_text("not a picture")
     (folder / "board.json").write_text(BOARD.model_dump_json())
     return folder
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Run the program in an empty folder → (exit code, its JSON answer)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: object) -> tuple[int, dict]:
-        with pytest.raises(SystemExit) as end:
-            main([*map(str, words), "--json"])
-        return int(end.value.code or 0), json.loads(capsys.readouterr().out)
-
-    return call
 
 
 def test_a_board_then_a_calibration(run, pictures, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -23,19 +22,6 @@ from pipeline.coloring import refit, tone_delta_e
 
 GOLDEN = Path(__file__).parent / "golden" / "session"
 PRINTING = ("print_black", "print_white", "print_dot_gain", "print_saturation")
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Run the program in an empty folder → (exit code, its JSON answer)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: object) -> tuple[int, dict]:
-        with pytest.raises(SystemExit) as end:
-            main([*map(str, words), "--json"])
-        return int(end.value.code or 0), json.loads(capsys.readouterr().out)
-
-    return call
 
 
 @pytest.fixture(scope="module")
