@@ -73,6 +73,11 @@ class ColorModel(Document):
         seen = features(self.kind, asked) @ np.array(self.coefficients)
         return np.clip(encoded(np.clip(seen, 0, 1)) if self.kind == "matrix" else seen, 0, 1)
 
+    def under_white(self, seen: Array) -> Array:
+        """``(N, 3)`` seen → as seen by an eye, or a camera, that takes the blank paper for white."""
+        paper = self.predict(np.ones((1, 3)))
+        return encoded(linear(seen) / np.maximum(linear(paper), 1e-4))
+
 
 class ColorFit(Document):
     """The chosen model, all that were tried, and how well it does: CIEDE2000 over the colors that were not cut off.
@@ -111,14 +116,9 @@ class ColorResponse(Document):
         """``(N, 3)`` asked for → ``(N, 3)`` seen, both sRGB in [0, 1]."""
         return self.fit.model.predict(asked)
 
-    def table(self, side: int) -> Array:
-        """``(side, side, side, 3)`` seen, at equal steps of red, green and blue asked for (axes in this order)."""
-        return self.predict(cube(side)).reshape(side, side, side, 3)
-
     def under_white(self, seen: Array) -> Array:
         """``(N, 3)`` seen → as seen by an eye, or a camera, that takes the blank paper for white."""
-        paper = self.predict(np.ones((1, 3)))
-        return encoded(linear(seen) / np.maximum(linear(paper), 1e-4))
+        return self.fit.model.under_white(seen)
 
 
 def linear(srgb: Array) -> Array:
@@ -192,7 +192,7 @@ def _weights(asked: Array, side: int) -> Array:
 class Gamut:
     """What can be printed: CIELAB of colors seen under the paper's white, and the sRGB to ask for, ``(N, 3)`` each."""
 
-    response: ColorResponse
+    model: ColorModel
     asked: Array
     lab: Array
 
@@ -225,7 +225,7 @@ class Gamut:
         for _ in range(ROUNDS):
             step /= 2
             near = np.clip(asked[:, None] + step * AROUND, 0, 1)
-            seen = lab(self.response.under_white(self.response.predict(near.reshape(-1, 3)))).reshape(near.shape)
+            seen = lab(self.model.under_white(self.model.predict(near.reshape(-1, 3)))).reshape(near.shape)
             asked, off = _best(goal, near, seen)
         return asked[where.reshape(-1)], off[where.reshape(-1)]
 
@@ -235,15 +235,10 @@ AROUND = 2 * cube(3) - 1
 """``(27, 3)`` a step in every direction, and none."""
 
 
-def printable(response: ColorResponse) -> Gamut:
-    """All that the response can make, sampled in the whole cube."""
+def printable(model: ColorModel) -> Gamut:
+    """All that the model can make, sampled in the whole cube."""
     asked = cube(GAMUT_SIDE)
-    return Gamut(response, asked, lab(response.under_white(response.predict(asked))))
-
-
-def unprintable_table(response: ColorResponse, side: int = 17) -> Array:
-    """``(side, side, side)`` CIEDE2000 from each sRGB color to the nearest printable, for training to look up."""
-    return printable(response).distance(cube(side)).reshape(side, side, side)
+    return Gamut(model, asked, lab(model.under_white(model.predict(asked))))
 
 
 def _best(goal: Array, asked: Array, seen_lab: Array) -> tuple[Array, Array]:

@@ -5,13 +5,14 @@ The response's own forms stay in :mod:`calibration.color`; a table says the same
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from calibration.color import ColorResponse, cube, unprintable_table
+from calibration.color import ColorModel, cube, printable
+from calibration.geometry import Array
 
 SIDE = 17
 """Steps of a table along each axis: between them, a quadratic curve is off by less than 0.001."""
@@ -22,40 +23,36 @@ INSIDE = 1 - 1e-5
 
 @dataclass(frozen=True, slots=True)
 class ColorTable:
-    """``seen`` ``(1, 3, S, S, S)`` code values in [0, 1]; ``off`` ``(1, 1, S, S, S)`` CIEDE2000 to what is printable.
+    """``nodes`` ``(1, C, S, S, S)``: values at equal steps of red, green and blue, in this order of axes."""
 
-    Axes are red, green, blue asked for.
-    """
-
-    seen: Tensor
-    off: Tensor
+    nodes: Tensor
 
     def to(self, device: torch.device | str) -> ColorTable:
         """The same on another device."""
-        return replace(self, seen=self.seen.to(device), off=self.off.to(device))
+        return ColorTable(self.nodes.to(device))
 
-    def printed(self, texture: Tensor) -> Tensor:
-        """``(B, 3, n, n)`` asked for → ``(B, 3, n, n)`` as it is seen, both code values in [0, 1]."""
-        return _looked_up(self.seen, texture)
-
-    def unprintability(self, texture: Tensor) -> Tensor:
-        """Mean CIEDE2000 from the texels of ``(B, 3, n, n)`` to the nearest printable colors ``(B,)``.
-
-        The term of Sharif et al. 2016, with the gamut that was measured in the place of a palette.
-        """
-        return _looked_up(self.off, texture).mean(dim=(1, 2, 3))
+    def at(self, texture: Tensor) -> Tensor:
+        """Values ``(C, n, n)`` at the colors of ``(3, n, n)``; trilinear, beyond the cube those on its border."""
+        # The last axis of a grid runs along the last axis of the table, which is blue.
+        places = ((2 * texture - 1) * INSIDE).flip(0).permute(1, 2, 0)[None, None]
+        nodes = self.nodes.to(texture.dtype)
+        return functional.grid_sample(nodes, places, padding_mode="border", align_corners=True)[0, :, 0]
 
 
-def color_table(response: ColorResponse, side: int = SIDE, dtype: torch.dtype = torch.float32) -> ColorTable:
-    """Both tables of a response."""
-    seen = torch.from_numpy(response.predict(cube(side))).reshape(side, side, side, 3)
-    off = torch.from_numpy(unprintable_table(response, side))
-    return ColorTable(seen.permute(3, 0, 1, 2)[None].to(dtype), off[None, None].to(dtype))
+def seen_table(model: ColorModel, side: int = SIDE) -> ColorTable:
+    """Code values in [0, 1] as they are seen, of those asked for."""
+    return _table(model.predict(cube(side)), side)
 
 
-def _looked_up(table: Tensor, texture: Tensor) -> Tensor:
-    """Trilinear; colors out of the cube are those on its border."""
-    # The last axis of a grid runs along the last axis of the table, which is blue.
-    places = ((2 * texture - 1) * INSIDE).flip(1).permute(0, 2, 3, 1)[:, None]
-    tables = table.expand(len(texture), -1, -1, -1, -1)
-    return functional.grid_sample(tables, places, padding_mode="border", align_corners=True)[:, :, 0]
+def unprintable_table(model: ColorModel, side: int = SIDE) -> ColorTable:
+    """CIEDE2000 from a color to the nearest that this printer can make, 0 for those that it can.
+
+    The term of Sharif et al. 2016, with the gamut that was measured in the place of a palette.
+    """
+    return _table(printable(model).distance(cube(side))[:, None], side)
+
+
+def _table(values: Array, side: int) -> ColorTable:
+    """Nodes from ``(S³, C)``, in the order of :func:`calibration.color.cube`."""
+    nodes = torch.from_numpy(values).reshape(side, side, side, -1).permute(3, 0, 1, 2)[None]
+    return ColorTable(nodes.float().contiguous())

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from calibration.color import ColorModel
 from calibration.errors import BadInput
 from calibration.geometry import centered_box
+from patches.color_table import ColorTable, seen_table
 from patches.draws import Draws, Lights, Prints, Sensors, Views
 from patches.patch import PatchGeometry
 from patches.resample import apply_rows, linear_rows, pixel_rows, shrink
@@ -41,7 +43,8 @@ class Scene:
 
     ``artworks`` ``(K, 4, A, A)`` premultiplied linear light; ``sides_mm`` ``(K,)`` the width of each whole square.
     ``areas`` ``(2, F, F)``: the share of each fine pixel, in a frontal view, that the patch covers, and that the patch
-    or its window does; None for a square frame, which needs no map.
+    or its window does; None for a square frame, which needs no map. ``color``: what is seen of each color of the
+    texture, before all that is drawn; None: the color itself.
     """
 
     geometry: PatchGeometry
@@ -49,6 +52,7 @@ class Scene:
     artworks: Tensor
     sides_mm: Tensor
     areas: Tensor | None = None
+    color: ColorTable | None = None
 
     @property
     def fine_px(self) -> int:
@@ -63,7 +67,9 @@ class Scene:
     def to(self, device: torch.device | str) -> Scene:
         """The same on another device."""
         areas = None if self.areas is None else self.areas.to(device)
-        return replace(self, artworks=self.artworks.to(device), sides_mm=self.sides_mm.to(device), areas=areas)
+        color = None if self.color is None else self.color.to(device)
+        artworks, sides = self.artworks.to(device), self.sides_mm.to(device)
+        return replace(self, artworks=artworks, sides_mm=sides, areas=areas, color=color)
 
 
 def make_scene(
@@ -71,8 +77,12 @@ def make_scene(
     geometry: PatchGeometry,
     crop_px: int,
     dtype: torch.dtype = torch.float32,
+    color: ColorModel | None = None,
 ) -> Scene:
-    """A scene from the target's pictures, ``(H, W, 4)`` uint8 RGBA, transparent beyond its outline, as wide as it."""
+    """A scene from the target's pictures, ``(H, W, 4)`` uint8 RGBA, transparent beyond its outline, as wide as it.
+
+    ``color``: the measured response of printer and camera, if there is one.
+    """
     if not artworks:
         raise BadInput("the target has no picture; training needs at least one")
     for artwork in artworks:
@@ -81,7 +91,8 @@ def make_scene(
     layers = [_artwork_layer(artwork, OVERSAMPLING * crop_px, dtype) for artwork in artworks]
     sides = [geometry.target_mm * max(each.shape[:2]) / each.shape[1] for each in artworks]
     areas = area_maps(geometry, OVERSAMPLING * crop_px, dtype)
-    return Scene(geometry, crop_px, torch.cat(layers), torch.tensor(sides, dtype=dtype), areas)
+    table = None if color is None else seen_table(color)
+    return Scene(geometry, crop_px, torch.cat(layers), torch.tensor(sides, dtype=dtype), areas, table)
 
 
 def area_maps(geometry: PatchGeometry, size: int, dtype: torch.dtype) -> Tensor | None:
@@ -179,7 +190,8 @@ def compose(
             ring, light = illuminate(ring, light, lights)
     if texture is None:
         return light
-    printed = as_squares(printed_light(texture, draws.prints), scene)
+    seen = texture if scene.color is None else scene.color.at(texture)
+    printed = as_squares(printed_light(seen, draws.prints), scene)
     patch = functional.grid_sample(
         printed, grid_mm * (2 / scene.geometry.outer_mm), padding_mode="border", align_corners=False
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from patches.color_table import ColorTable
 from patches.order import Views
 from patches.surrogates import Surrogate
 
@@ -51,8 +52,14 @@ def total_variation(texture: Tensor, ring: Tensor) -> Tensor:
     return down + across
 
 
-def out_of_gamut(texture: Tensor, ring: Tensor) -> Tensor:
-    """How far colors in ``ring`` ``(n, n)`` bool are more saturated than ink on paper gets."""
+def out_of_gamut(texture: Tensor, ring: Tensor, unprintable: ColorTable | None = None) -> Tensor:
+    """How far colors of ``texture`` ``(3, n, n)`` in ``ring`` ``(n, n)`` bool are from what can be printed.
+
+    Where that was measured: CIEDE2000 in shares of the 100 from black to white. Else by how much more saturated they
+    are than ink on ordinary paper gets.
+    """
+    if unprintable is not None:
+        return _mean_where(ring, unprintable.at(texture) / 100)
     spread = texture.amax(dim=0) - texture.amin(dim=0)
     return _mean_where(ring, functional.relu(spread - GAMUT_SPREAD))
 

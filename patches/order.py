@@ -18,6 +18,7 @@ from torch import Tensor
 from calibration.errors import BadInput
 from calibration.files import sha256_bytes
 from patches.backdrops import on_backdrops
+from patches.color_table import ColorTable, unprintable_table
 from patches.device import Precision, device_named
 from patches.draws import Draws, draw
 from patches.eot import Scene, make_scene, render
@@ -167,6 +168,7 @@ class Album:
 class Bench:
     """What does not change during a run. ``ring`` ``(n, n)`` bool: the texels that are printed.
 
+    ``unprintable``: how far each color is from what the printer can make, where the order's spec has measured it.
     ``answers``: for each surrogate, ``(K,)`` int64, the right one to each picture of the album.
     ``stamp``: a checkpoint with another one belongs to another run.
     """
@@ -180,6 +182,7 @@ class Bench:
     surrogates: Sequence[Surrogate]
     held_out: Sequence[Surrogate]
     stamp: str
+    unprintable: ColorTable | None = None
 
     def views(self, step: int, spec: TransformSpec | None = None) -> Views:
         """The views of a training step: some of other objects, the rest of the patch's own.
@@ -258,7 +261,13 @@ def make_bench(
         surrogates=[each.on(device, order.precision) for each in surrogates],
         held_out=[each.on(device) for each in held_out],
         stamp=run_stamp(order, terms, surrogates, held_out),
+        unprintable=_unprintable(order),
     )
+
+
+def _unprintable(order: TrainOrder) -> ColorTable | None:
+    measured = order.spec.print_color
+    return None if measured is None else unprintable_table(measured).to(order.device)
 
 
 def with_backdrops_there(order: TrainOrder) -> TrainOrder:
@@ -278,7 +287,7 @@ def _refuse_nonsense(order: TrainOrder, surrogates: Sequence[Surrogate]) -> None
 
 def make_album(order: TrainOrder, pictures: Sequence[Picture], own: int, crop_px: int) -> Album:
     """The order's geometry around these pictures, or over them where they are larger than the window."""
-    scene = make_scene([each.pixels for each in pictures], order.geometry, crop_px)
+    scene = make_scene([each.pixels for each in pictures], order.geometry, crop_px, color=order.spec.print_color)
     if order.picture_mm is not None:
         scene = replace(scene, sides_mm=scene.sides_mm * (order.picture_mm / order.geometry.target_mm))
         scene = replace(scene, areas=reaching_out(scene.areas))

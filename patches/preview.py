@@ -55,7 +55,7 @@ def sample_chain(
 
     The same seed gives the same pictures.
     """
-    scene = make_scene(artworks, geometry, side_px)
+    scene = make_scene(artworks, geometry, side_px, color=spec.print_color)
     ink = None if texture is None else torch.from_numpy(texture.copy()).permute(2, 0, 1).float() / 255
     generator = torch.Generator().manual_seed(seed)
     found: list[Sample] = []

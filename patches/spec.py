@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from calibration.color import ColorModel
 from calibration.files import Document, sha256_bytes
 
 
@@ -41,6 +42,8 @@ class TransformSpec(Document):
     uniformly; distance, focal length and gain log-uniformly, so that each halving of the patch's size in the picture
     is as likely. Intensities are shares of full scale, in linear light from ``light_gain`` on.
 
+    * ``print_color``: what printer and camera were measured to make of color; the printing ranges then say what varies
+      about it.
     * ``print_black``, ``print_white``: what black and white come out as; ``print_dot_gain``: how much midtones darken;
       ``print_saturation``: share of the saturation that is kept; ``ink_noise``: sigma per texel.
     * ``place_mm``, ``place_deg``: offset (each axis) and turn of the target against the patch.
@@ -57,6 +60,7 @@ class TransformSpec(Document):
 
     format: Literal["dpcam.transform"] = "dpcam.transform"
     version: Literal[1] = 1
+    print_color: ColorModel | None = None
     print_black: Share = (0.02, 0.12)
     print_white: Share = (0.82, 1.0)
     print_dot_gain: Share = (0.0, 0.25)

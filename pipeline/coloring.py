@@ -6,27 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from calibration.camera import CameraModel
-from calibration.color import ColorResponse, ColorSwatch, asked_of, cube, delta_e
+from calibration.color import ColorResponse, ColorSwatch
 from calibration.color_fit import fit_color
 from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes, write_document
 from calibration.sheet import Sheet
 from capture.chart import UNEVEN, ChartPhoto, combine, is_chart, read_chart
 from capture.picture import decode_color
-from capture.response import SwatchSeen, Tone, fit_tone, shades
 from patches.chart import ChartOrder, chart_pdf, lay_out_chart
 from patches.spec import TransformSpec
 from pipeline.calibrating import picture_files
 
 COLOR_FILE = "color.json"
-MARGINS = {"print_black": 0.02, "print_white": 0.03, "print_dot_gain": 0.03, "print_saturation": 0.03}
-"""How far each range of a spec reaches beyond what was measured: the next print is not this one."""
-
-PROOF_SIDE = 9
-"""Steps of the cube that the four numbers of a spec are fitted over."""
+FROM_PRINT_TO_PRINT = {
+    "print_black": (0.0, 0.02),
+    "print_white": (0.95, 1.0),
+    "print_dot_gain": (0.0, 0.05),
+    "print_saturation": (0.95, 1.0),
+}
+"""Ranges about a measured response: the next print is not this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,46 +122,5 @@ def _warnings(photos: Sequence[ChartPhoto], swatches: Sequence[ColorSwatch]) -> 
 
 
 def print_spec(response: ColorResponse, base: TransformSpec) -> TransformSpec:
-    """``base`` with the four ranges of printing that come nearest to the response.
-
-    The tone model of :mod:`capture.response` is fitted to what the response predicts over the whole cube.
-    :class:`BadInput` when paper and ink differ too little.
-    """
-    tone = _tone(response)
-    if tone is None:
-        raise BadInput(f"the response of {response.chart} has too little contrast for a transform")
-    white = min(tone.level, 1.0)
-    measured = {
-        "print_black": tone.black * white,
-        "print_white": white,
-        "print_dot_gain": tone.dot_gain,
-        "print_saturation": tone.saturation,
-    }
-    ranges = {name: _range(value, MARGINS[name]) for name, value in measured.items()}
-    return TransformSpec.model_validate(base.model_dump() | ranges)
-
-
-def _range(value: float, margin: float) -> tuple[float, float]:
-    low, high = (float(f"{np.clip(value + sign * margin, 0, 1):.4g}") for sign in (-1, 1))
-    return low, high
-
-
-def _tone(response: ColorResponse) -> Tone | None:
-    grid = np.rint(255 * cube(PROOF_SIDE)).astype(int)
-    seen = response.predict(grid / 255)
-    whole = np.zeros(3, dtype=bool)
-    return fit_tone(
-        [
-            SwatchSeen((red, green, blue), light**2, np.zeros(3), whole, whole, 1)
-            for (red, green, blue), light in zip(grid.tolist(), seen, strict=True)
-        ]
-    )
-
-
-def tone_delta_e(response: ColorResponse) -> float:
-    """Mean CIEDE2000 between the response and the four numbers of a spec: what training does not see of it."""
-    tone = _tone(response)
-    if tone is None:
-        return float("nan")
-    asked = asked_of(response.swatches)
-    return float(delta_e(np.clip(shades(asked, tone), 0, 1), response.predict(asked)).mean())
+    """``base`` with the response in it; the four ranges of printing are left what may differ from print to print."""
+    return base.model_copy(update={"print_color": response.fit.model, **FROM_PRINT_TO_PRINT})

@@ -150,7 +150,7 @@ def fit_ranges(seen: Sequence[Seen], camera: CameraModel | None) -> tuple[Fitted
     """All ranges of a spec, in its order."""
     default = TransformSpec().model_dump()
     rules = {**_geometry_rules(seen, camera), **_sensor_rules(seen), **_color_rules(seen)}
-    names = [name for name in default if name not in ("format", "version")]
+    names = [name for name, value in default.items() if isinstance(value, tuple)]
     return tuple(_fitted(name, rules.get(name), default[name]) for name in names)
 
 

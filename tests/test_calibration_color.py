@@ -22,7 +22,6 @@ from calibration.color import (
     lab,
     linear,
     printable,
-    unprintable_table,
 )
 from calibration.color_fit import FORMS, MIN_COLORS, choose, fit_color, fit_form
 from calibration.errors import BadConfig, BadInput
@@ -167,40 +166,32 @@ def test_what_is_no_response(change, said):
         parse_document(value, ColorResponse, where="color.json")
 
 
-def test_a_table_holds_the_prediction():
-    response = response_of(PRINT)
-    table = response.table(5)
-    np.testing.assert_allclose(table[4, 0, 2], response.predict(np.array([[1, 0, 0.5]]))[0])
-
-
 # The gamut
 
 
 def test_all_that_is_printed_can_be_printed():
-    response = response_of(PRINT)
+    response = response_of(PRINT).fit.model
     seen = response.under_white(response.predict(np.random.default_rng(0).random((60, 3))))
     assert printable(response).distance(seen).max() < 0.6
 
 
 def test_pure_colors_cannot_and_the_nearest_is_what_to_ask_for():
-    response = response_of(PRINT)
+    response = response_of(PRINT).fit.model
     gamut = printable(response)
     primaries = np.eye(3)
     asked, off = gamut.nearest(primaries)
     assert off.min() > 5
     np.testing.assert_allclose(delta_e(response.under_white(response.predict(asked)), primaries), off, atol=1e-6)
-    assert gamut.volume < printable(response_of(IDENTITY)).volume / 2
+    assert gamut.volume < printable(response_of(IDENTITY).fit.model).volume / 2
     assert gamut.distance(np.empty((0, 3))).shape == (0,)
 
 
 def test_without_loss_everything_can_be_printed():
-    table = unprintable_table(response_of(IDENTITY), 5)
-    assert table.shape == (5, 5, 5)
-    assert table.max() < 0.5
+    assert printable(response_of(IDENTITY).fit.model).distance(cube(5)).max() < 0.5
 
 
 def test_the_texels_of_a_patch():
-    gamut = printable(response_of(PRINT))
+    gamut = printable(response_of(PRINT).fit.model)
     picture = np.array([[[255, 0, 0], [255, 255, 255]]], np.uint8)
     assert gamut.distance_of(picture).shape == (1, 2)
     assert gamut.distance_of(picture)[0, 0] > 5 > 0.5 > gamut.distance_of(picture)[0, 1]

@@ -36,7 +36,7 @@ from pipeline.training_order import Wish, lab_spec
 VIEWS = [(distance, yaw) for distance in (600.0, 900.0, 1300.0) for yaw in (-35.0, 0.0, 35.0)]
 DISKS_PX = (0.0, 2.0)
 SHOWN_LIGHTS = ("day", "dim")
-RANGES = [name for name in TransformSpec.model_fields if name not in ("format", "version")]
+RANGES = [name for name in TransformSpec.model_fields if name not in ("format", "version", "print_color")]
 NEVER_TOLD = {
     *("ink_noise", "place_mm", "place_deg", "light_gradient", "shadow", "haze", "crop_shift", "crop_zoom", "clutter"),
 }

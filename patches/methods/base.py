@@ -59,7 +59,8 @@ def inked(latent: Tensor, order: TrainOrder) -> Tensor:
 def printable(texture: Tensor, bench: Bench) -> Tensor:
     """What a texture costs for being rough or too colorful where it is printed."""
     terms, ring = bench.terms, bench.ring
-    return terms.smoothness * total_variation(texture, ring) + terms.gamut * out_of_gamut(texture, ring)
+    gamut = out_of_gamut(texture, ring, bench.unprintable)
+    return terms.smoothness * total_variation(texture, ring) + terms.gamut * gamut
 
 
 class OneLatent:

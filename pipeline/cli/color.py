@@ -51,7 +51,7 @@ def color(
     out: Annotated[Path | None, typer.Option(help="Color file; calibration/color.json of the lab by default.")] = None,
     spec: Annotated[
         Path | None,
-        typer.Option(help="Also set the ranges of printing in this transform file, which is made if it is not there."),
+        typer.Option(help="Also put the response into this transform file, which is made if it is not there."),
     ] = None,
     camera: Annotated[str | None, typer.Option(help="Name of the camera; the lab's camera by default.")] = None,
     calibration: Annotated[Path | None, typer.Option(help="Camera file, to take its distortion off.")] = None,
@@ -122,7 +122,6 @@ def _base(spec: Path) -> TransformSpec:
 
 def _data(found: ColorResponse, path: Path, spec: Path | None) -> dict[str, Any]:
     from calibration.color import printable
-    from pipeline.coloring import tone_delta_e
 
     return {
         "delta_e_before": found.fit.delta_e_before,
@@ -130,13 +129,12 @@ def _data(found: ColorResponse, path: Path, spec: Path | None) -> dict[str, Any]
         "delta_e_after_p95": found.fit.delta_e_after_p95,
         "color": str(path),
         "spec": str(spec) if spec else None,
-        "spec_delta_e": tone_delta_e(found),
         "model": found.fit.model.kind,
         "candidates": [each.model_dump() for each in found.fit.candidates],
         "colors": len(found.swatches),
         "photos": found.photos,
         "white": list(found.white),
-        "gamut_volume": printable(found).volume,
+        "gamut_volume": printable(found.fit.model).volume,
         "gradient": found.gradient,
         "unevenness": found.unevenness,
         "warnings": found.warnings,
@@ -151,7 +149,7 @@ def _lines(found: ColorResponse, path: Path, spec: Path | None) -> list[str]:
         f"{len(found.photos)} photographs",
         *(f"warning: {warning}" for warning in found.warnings),
     ]
-    return [*lines, f"wrote {spec}: the ranges of printing"] if spec else lines
+    return [*lines, f"wrote {spec}: training through it sees this printer"] if spec else lines
 
 
 def _candidates(found: ColorResponse) -> Table:
