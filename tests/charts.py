@@ -9,10 +9,10 @@ import numpy as np
 from calibration.color import encoded, linear
 from calibration.files import write_bytes
 from calibration.sheet import Sheet
-from capture.cameras.sim import SimCamera, SimOptions
 from capture.cameras.sim_print import PRINTERS
-from capture.plan import Condition, Shot
+from capture.plan import Condition
 from patches.chart import ChartOrder, chart_pdf, lay_out_chart
+from pipeline.color_bench import photograph_chart
 
 
 def make_chart(folder: Path) -> Sheet:
@@ -25,9 +25,7 @@ def make_chart(folder: Path) -> Sheet:
 def photograph(folder: Path, sheet: Sheet, printer: str = "lab", light: str = "day", **view: float) -> np.ndarray:
     """``(720, 1280, 3)`` uint8 RGB of a sheet printed by ``printer``; the camera is near enough to fill the picture."""
     condition = Condition(light=light, **({"distance_mm": 480.0, "yaw_deg": 8.0} | view))
-    with SimCamera(SimOptions(printer=printer, seed=1), folder) as camera:
-        camera.stage(Shot(index=0, arm=sheet.arm, sheet=sheet.id, condition=condition), sheet)
-        return camera.read().pixels
+    return photograph_chart(folder, sheet, printer, condition)
 
 
 def looks(printer: str, asked: np.ndarray, white: np.ndarray) -> np.ndarray:

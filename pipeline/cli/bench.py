@@ -108,6 +108,22 @@ def verify(
     return trials_result(found, calibrated=not uncalibrated)
 
 
+@command(group, "color")
+def color(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Less than a minute: one printer, one short training.")
+    ] = False,
+    seed: SeedOption = None,
+) -> Result:
+    """Train patches with a measured color response and without; judge both in the simulator's prints."""
+    from pipeline.cli.output import progress_bar
+    from pipeline.color_bench import FULL, QUICK, bench_color, color_result
+
+    effort = QUICK if quick else FULL
+    with progress_bar("color") as progress:
+        return color_result(bench_color(effort, seed or 0, progress), effort)
+
+
 @command(group, "train")
 def train(
     quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: fewer turns.")] = False,
