@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -116,10 +117,15 @@ def write_pictures(made: MadeSheet, dpi: float) -> list[Path]:
 
     :class:`BadInput` when that makes too many pixels.
     """
-    pdf, paths = read_bytes(made.pdf), picture_paths(made)
-    for page, path in enumerate(paths):
-        write_bytes(path, png(rasterize(pdf, dpi, page), dpi))
-    return paths
+    return draw_pages(made.pdf, picture_paths(made), dpi)
+
+
+def draw_pages(pdf: Path, pictures: Sequence[Path], dpi: float) -> list[Path]:
+    """Rasterize the first pages of a PDF, one to each of ``pictures``; :class:`BadInput` for too many pixels."""
+    document = read_bytes(pdf)
+    for page, path in enumerate(pictures):
+        write_bytes(path, png(rasterize(document, dpi, page), dpi))
+    return list(pictures)
 
 
 def picture_paths(made: MadeSheet) -> list[Path]:

@@ -74,11 +74,22 @@ def test_a_board_then_a_calibration(run, pictures, tmp_path):
     assert "4 more views" in data["missing"]
 
 
+@pytest.mark.parametrize("thing", ["board", "chart"])
+def test_a_picture_of_the_page_too(thing, run, tmp_path):
+    code, made = run("calibrate", thing, "--png", 100)
+    assert code == 0
+    (picture,) = made["data"]["png"]
+    with Image.open(tmp_path / picture) as page:
+        assert sorted(page.size) == pytest.approx([210 / 25.4 * 100, 297 / 25.4 * 100], abs=1), "A4"
+        assert page.info["dpi"] == pytest.approx((100, 100), abs=0.1)
+
+
 def test_the_board_that_was_made_is_the_board_that_is_looked_for(run, pictures, tmp_path):
     code, made = run("calibrate", "board", "--marker-mm", 28)
     assert code == 0
     assert read_document(tmp_path / made["data"]["board"], Board) == BOARD
     assert (tmp_path / made["data"]["pdf"]).read_bytes().startswith(b"%PDF")
+    assert made["data"]["png"] == []
     code, answer = run("calibrate", "camera", pictures, "--out", "deep/camera.json")
     assert code == 0
     assert (tmp_path / "deep" / "camera.json").is_file()

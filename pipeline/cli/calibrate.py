@@ -13,6 +13,7 @@ from pipeline.cli.color import chart, color
 from pipeline.cli.command import LabOption, command, new_group
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import note
+from pipeline.cli.paper import PngOption
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def board(
     dictionary: Annotated[str, typer.Option(help="Marker dictionary of OpenCV.")] = "DICT_5X5_50",
     pattern: Annotated[str, typer.Option(help="charuco, apriltag, or chessboard.")] = "charuco",
     first_tag: Annotated[int, typer.Option(help="Id of the first AprilTag; sheets must not use them.")] = 500,
+    png: PngOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for both files; calibration/ of the lab by default.")] = None,
     lab: LabOption = Path(),
 ) -> Result:
@@ -100,6 +102,7 @@ def board(
     from calibration.files import parse_document, write_bytes, write_document
     from patches.board_pdf import board_pdf
     from pipeline.calibrating import BOARD_FILE
+    from pipeline.sheets import draw_pages
 
     asked = {
         "squares_x": squares_x,
@@ -115,8 +118,11 @@ def board(
     document = (out or lab / FOLDER) / BOARD_FILE
     write_bytes(document.with_suffix(".pdf"), page)
     write_document(document, made)
-    data = {"pdf": str(document.with_suffix(".pdf")), "board": str(document)}
-    lines = [f"wrote {data['pdf']}: print it at 100 % on {paper}, keep it flat", f"wrote {data['board']}"]
+    pdf = document.with_suffix(".pdf")
+    pictures = [] if png is None else draw_pages(pdf, [pdf.with_suffix(".png")], png)
+    data = {"pdf": str(pdf), "board": str(document), "png": [str(path) for path in pictures]}
+    lines = [f"wrote {pdf}: print it at 100 % on {paper}, keep it flat"]
+    lines += [f"wrote {path}" for path in (*pictures, document)]
     return Result(data=data, lines=lines)
 
 

@@ -12,6 +12,7 @@ from calibration.errors import BadInput, DpcamError, Incomplete, LimitNotMet
 from pipeline.cli.command import LabOption, SeedOption
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
+from pipeline.cli.paper import PngOption
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def chart(
     first_tag_id: Annotated[int | None, typer.Option(help="Its first tag's id; the family's last by default.")] = None,
     date: Annotated[str | None, typer.Option(help="Date to print on it, YYYY-MM-DD.")] = None,
     operator: Annotated[str | None, typer.Option(help="Name to print on it.")] = None,
+    png: PngOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for both files; calibration/ of the lab by default.")] = None,
     seed: SeedOption = None,
     lab: LabOption = Path(),
@@ -35,14 +37,15 @@ def chart(
     """Write a color chart: a PDF at true scale and the sheet file that `calibrate color` reads."""
     from patches.chart import FIRST_TAG_ID, ChartOrder
     from pipeline.coloring import write_chart
+    from pipeline.sheets import draw_pages
 
     first = FIRST_TAG_ID if first_tag_id is None else first_tag_id
     made = write_chart(out or lab / FOLDER, ChartOrder(paper, first, seed or 0, date, operator))
+    pictures = [] if png is None else draw_pages(made.pdf, [made.pdf.with_suffix(".png")], png)
     data = {"chart": made.chart.id, "pdf": str(made.pdf), "sheet": str(made.sheet), "fields": len(made.chart.strip)}
-    return Result(
-        data=data,
-        lines=[f"wrote {made.pdf}: print it at 100 % on {paper}, as the patches will be", f"wrote {made.sheet}"],
-    )
+    lines = [f"wrote {made.pdf}: print it at 100 % on {paper}, as the patches will be"]
+    lines += [f"wrote {path}" for path in (*pictures, made.sheet)]
+    return Result(data=data | {"png": [str(path) for path in pictures]}, lines=lines)
 
 
 def color(
