@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt
 
 # What some tests need of the system: an RTSP server, two programs that draw PDFs, the libraries of OpenCV's build with
-# windows, a print server with a simulated printer, and the profile of a printing press.
+# windows, a print server with a simulated printer, the profile of a printing press, and photographs of a chessboard.
 SYSTEM_PACKAGES := chromium poppler-utils libgl1 libglib2.0-0 python3-gi gir1.2-gst-rtsp-server-1.0 \
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-    cups cups-client cups-ipp-utils cups-filters avahi-daemon dbus libgs-common
+    cups cups-client cups-ipp-utils cups-filters avahi-daemon dbus libgs-common opencv-doc
 
 # One thread for each process: two under contention cost up to 7 times the time.
 export OMP_NUM_THREADS ?= 1
@@ -35,6 +35,9 @@ bench: $(VENV)/.app
 	$(BIN)/dpcam bench sim
 	$(BIN)/dpcam bench localize
 	$(BIN)/dpcam bench camera --quick
+	$(BIN)/dpcam bench verify --quick
+	$(BIN)/dpcam bench color --quick
+	$(BIN)/dpcam bench patches --quick
 	$(BIN)/dpcam bench train
 
 clean:
