@@ -20,7 +20,7 @@ from calibration.board_corners import charuco_board, find_charuco, find_chessboa
 from calibration.errors import BadInput
 from calibration.files import Document
 from calibration.geometry import Array, Box
-from calibration.sheet import TAG_COUNT
+from calibration.sheet import SHEET_TAGS, TAG_COUNT
 from calibration.tags import CELLS, tag_bits, to_gray
 
 MARKERS = {"DICT_4X4_50": 50, "DICT_5X5_50": 50, "DICT_5X5_250": 250, "DICT_6X6_250": 250}
@@ -67,7 +67,7 @@ class Board(Document):
     square_mm: float = Field(default=36.0, gt=0, le=1000)
     marker_mm: float = Field(default=27.0, gt=0, le=1000)
     dictionary: Literal["DICT_4X4_50", "DICT_5X5_50", "DICT_5X5_250", "DICT_6X6_250"] = "DICT_5X5_50"
-    first_tag: int = Field(default=500, ge=0, lt=TAG_COUNT)
+    first_tag: int = Field(default=SHEET_TAGS, ge=0, lt=TAG_COUNT)
 
     @model_validator(mode="after")
     def _markers_fit(self) -> Board:

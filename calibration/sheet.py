@@ -36,6 +36,9 @@ TAG_FAMILY = "tag36h11"
 TAG_COUNT = 587
 """How many ids the family has."""
 
+SHEET_TAGS = 500
+"""Sheets have the ids below this one; those from it on are for boards and charts, which share a picture with sheets."""
+
 Outline = Literal["circle", "triangle-up", "triangle-down", "octagon", "diamond", "square", "rectangle"]
 
 

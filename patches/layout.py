@@ -10,7 +10,7 @@ import numpy as np
 from calibration.errors import BadConfig, BadInput
 from calibration.files import in_file_name, sha256_bytes
 from calibration.geometry import Array, Box, centered_box
-from calibration.sheet import PAPERS_MM, TAG_COUNT, Outline, Sheet, Swatch, Tag, Target, Tiles, paper_size_mm
+from calibration.sheet import PAPERS_MM, SHEET_TAGS, Outline, Sheet, Swatch, Tag, Target, Tiles, paper_size_mm
 from patches.patch import PatchGeometry
 from patches.tile_grid import grids
 
@@ -170,9 +170,9 @@ def target_file(label: str, width_mm: float, artwork: str) -> str:
 
 def _refuse_misfit(order: SheetOrder) -> None:
     last = order.first_tag_id + TAGS_PER_SHEET - 1
-    if order.first_tag_id < 0 or last >= TAG_COUNT:
+    if order.first_tag_id < 0 or last >= SHEET_TAGS:
         raise BadInput(
-            f"the tag ids {order.first_tag_id} to {last} are asked for, the family has 0 to {TAG_COUNT - 1}",
+            f"the tag ids {order.first_tag_id} to {last} are asked for, sheets have 0 to {SHEET_TAGS - 1}",
             hint="begin another folder of sheets",
         )
     width, window = order.geometry.target_mm, order.geometry.inner_mm

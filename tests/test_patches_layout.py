@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from calibration.errors import BadConfig, BadInput
 from calibration.geometry import Box
-from calibration.sheet import PAPERS_MM, TAG_COUNT, Sheet
+from calibration.sheet import PAPERS_MM, SHEET_TAGS, Sheet
 from patches.artwork import artwork
 from patches.frames import FrameOrder, frame_geometry
 from patches.layout import CLEARANCE_MM, MARGIN_MM, QUIET, TAG_MM, SheetOrder, lay_out, printed_extent
@@ -165,7 +165,7 @@ REFUSED = {
     "small paper": ({"paper": "A5"}, BadConfig, r"A5 \(148 x 210 mm\).*160 mm"),
     "high target": ({"aspect": 1.2}, BadConfig, "120 x 144 mm"),
     "flat target": ({"aspect": 0.0}, BadConfig, "120 x 0 mm"),
-    "no ids left": ({"first_tag_id": TAG_COUNT - 3}, BadInput, "584 to 587.*0 to 586"),
+    "no ids left": ({"first_tag_id": SHEET_TAGS - 3}, BadInput, "497 to 500.*0 to 499"),
     "ids below zero": ({"first_tag_id": -1}, BadInput, "-1 to 2"),
 }
 
@@ -177,4 +177,4 @@ def test_what_cannot_be_laid_out_is_named(change: dict[str, object], error: type
 
 
 def test_the_last_ids_are_given():
-    assert lay_out(replace(ORDER, first_tag_id=TAG_COUNT - 4)).tags[-1].id == TAG_COUNT - 1
+    assert lay_out(replace(ORDER, first_tag_id=SHEET_TAGS - 4)).tags[-1].id == SHEET_TAGS - 1

@@ -92,7 +92,7 @@ def board(
     marker_mm: Annotated[float | None, typer.Option(help="Side of a marker; 3/4 of the square by default.")] = None,
     dictionary: Annotated[str, typer.Option(help="Marker dictionary of OpenCV.")] = "DICT_5X5_50",
     pattern: Annotated[str, typer.Option(help="charuco, apriltag, or chessboard.")] = "charuco",
-    first_tag: Annotated[int, typer.Option(help="Id of the first AprilTag; sheets must not use them.")] = 500,
+    first_tag: Annotated[int, typer.Option(help="Id of its first AprilTag; sheets have those below 500.")] = 500,
     png: PngOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for both files; calibration/ of the lab by default.")] = None,
     lab: LabOption = Path(),
