@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 SWITCHED_ON = {
     "smoothness": 0.1,
     "gamut": 0.5,
-    "no_spoof": 0.15,
+    "no_spoof": 0.33,
     "fade": 0.8,
-    "disturb": 0.9,
+    "disturb": 0.3,
     "attack_levels": 8.0,
     "correlation": 1.0,
     "cells": 16,
