@@ -147,4 +147,4 @@ def _experiment_result(outcome: Outcome, errors: list[DpcamError]) -> Result:
     }
     report = [f"report: {outcome.report}"] if outcome.report else []
     lines = [*count_lines(outcome.rows), *verdict_lines(outcome.judgement), *report] if outcome.rows else []
-    return Result(data=data, tables=[score_table(outcome.rows)], lines=lines, errors=errors)
+    return Result(data=data, tables=[score_table(outcome.rows)] if outcome.rows else [], lines=lines, errors=errors)
