@@ -75,6 +75,11 @@ def test_usage_errors_are_json_too(words: list[str], tmp_path: Path):
     assert (envelope["exit_code"], envelope["status"]) == (2, "error")
 
 
+def test_the_version(tmp_path: Path):
+    said = dpcam("--version", cwd=tmp_path).stdout
+    assert said == f"dpcam {answer(dpcam('--version', '--json', cwd=tmp_path))['data']['version']}\n"
+
+
 def test_help_is_light(tmp_path: Path):
     code = (
         "import resource, sys\n"

@@ -8,8 +8,9 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.main
@@ -27,6 +28,13 @@ TYPER_INTERRUPTED = 130
 app = new_group("Train, print, capture, localize and score defensive patches. `dpcam demo` shows all of it.")
 for module in (lab, models, train, printing, paper, calibrate, eot, sessions, noise, bench):
     module.register(app)
+
+
+@app.callback()
+def program(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """What comes before a command; the version is said by :func:`_answer`, as an answer like any other."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -77,6 +85,9 @@ def _run(root: Any, words: list[str], as_json: bool, interrupted: Callable[[], i
 
 
 def _answer(root: Any, words: list[str], as_json: bool) -> Result:
+    if words[:1] == ["--version"]:
+        version = metadata.version("dpcam")
+        return Result(data={"version": version}, lines=[f"dpcam {version}"])
     printed = io.StringIO()
     catch = contextlib.redirect_stdout(printed) if as_json else contextlib.nullcontext()
     with catch:
