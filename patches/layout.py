@@ -11,6 +11,7 @@ from calibration.errors import BadConfig, BadInput
 from calibration.files import in_file_name, sha256_bytes
 from calibration.geometry import Array, Box, centered_box
 from calibration.sheet import PAPERS_MM, SHEET_TAGS, Outline, Sheet, Swatch, Tag, Target, Tiles, paper_size_mm
+from patches.canvas import unprintable
 from patches.patch import PatchGeometry
 from patches.tile_grid import grids
 
@@ -95,7 +96,8 @@ class Places:
 def lay_out(order: SheetOrder) -> Sheet:
     """Place everything, the sticker in the middle, four tags around it.
 
-    :class:`BadConfig` when the paper is unknown or too small, or the target too high for its window;
+    :class:`BadConfig` when the paper is unknown or too small, the target too high for its window, or the operator's
+    name cannot be printed;
     :class:`BadInput` when the tag family has no ids left.
     """
     _refuse_misfit(order)
@@ -174,6 +176,12 @@ def _refuse_misfit(order: SheetOrder) -> None:
         raise BadInput(
             f"the tag ids {order.first_tag_id} to {last} are asked for, sheets have 0 to {SHEET_TAGS - 1}",
             hint="begin another folder of sheets",
+        )
+    lost = unprintable(order.operator or "")
+    if lost:
+        raise BadConfig(
+            f"the operator {order.operator!r} has letters that cannot be printed: {lost!r}",
+            hint="write the name in Latin, Greek or Cyrillic letters, or leave it out: there is a line to fill in",
         )
     width, window = order.geometry.target_mm, order.geometry.inner_mm
     if not 0 < width * order.aspect <= window:
