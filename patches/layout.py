@@ -10,7 +10,18 @@ import numpy as np
 from calibration.errors import BadConfig, BadInput
 from calibration.files import in_file_name, sha256_bytes
 from calibration.geometry import Array, Box, centered_box
-from calibration.sheet import PAPERS_MM, SHEET_TAGS, Outline, Sheet, Swatch, Tag, Target, Tiles, paper_size_mm
+from calibration.sheet import (
+    PAPER_LIMITS_MM,
+    PAPERS_MM,
+    SHEET_TAGS,
+    Outline,
+    Sheet,
+    Swatch,
+    Tag,
+    Target,
+    Tiles,
+    paper_size_mm,
+)
 from patches.canvas import unprintable
 from patches.patch import PatchGeometry
 from patches.tile_grid import grids
@@ -114,7 +125,9 @@ def _pages(order: SheetOrder) -> Iterator[Page]:
     width, height = paper_size_mm(order.paper)
     yield Page(width, height)
     for tiles in grids(order.paper) if order.tiled else ():
-        yield Page(*tiles.size_mm, tiles)
+        # Its PDF in one piece is one page, too.
+        if max(tiles.size_mm) <= PAPER_LIMITS_MM[1]:
+            yield Page(*tiles.size_mm, tiles)
 
 
 def _sheet(order: SheetOrder, page: Page, frame: Box, places: Places) -> Sheet:
@@ -193,7 +206,8 @@ def _refuse_misfit(order: SheetOrder) -> None:
 
 def _too_small(order: SheetOrder) -> BadConfig:
     width, height = paper_size_mm(order.paper)
-    what = "is too small, in tiles, too," if order.tiled else "is too small"
+    tiles = f"is too small, in tiles, too (to {PAPER_LIMITS_MM[1]:g} mm together),"
+    what = tiles if order.tiled else "is too small"
     return BadConfig(
         f"{order.paper} ({width:g} x {height:g} mm) {what} for a frame of "
         f"{order.geometry.outer_mm:g} mm with four tags of at least {TAG_MM[0]:g} mm",
