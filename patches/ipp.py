@@ -299,7 +299,8 @@ def _post(uri: str, body: bytes) -> bytes:
 def _split(uri: str) -> SplitResult:
     try:
         parts = urlsplit(uri)
-        known = uri.isascii() and parts.scheme in IS_ENCRYPTED and parts.hostname and (parts.port or DEFAULT_PORT)
+        plain = uri.isascii() and uri.isprintable() and " " not in uri
+        known = plain and parts.scheme in IS_ENCRYPTED and parts.hostname and (parts.port or DEFAULT_PORT)
     except ValueError:
         known = False
     if not known:

@@ -190,7 +190,18 @@ def test_somebody_who_hangs_up():
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "printer", "ftp://x/", "ipp:///run/cups.sock/", "ipp://x:y/", "ipp://[/", "ipp://ö/"]
+    "uri",
+    [
+        "",
+        "printer",
+        "ftp://x/",
+        "ipp:///run/cups.sock/",
+        "ipp://x:y/",
+        "ipp://[/",
+        "ipp://ö/",
+        "ipp://a b/",
+        "ipp://a/\t",
+    ],
 )
 def test_what_is_no_address(uri: str):
     with pytest.raises(BadUsage, match="no address of a printer"):
