@@ -155,6 +155,12 @@ def web_server(status: int, kind: str, body: bytes, host: str = "127.0.0.1") -> 
         server.server_close()
 
 
+def test_encryption_that_fails_has_its_own_hint():
+    with web_server(200, "application/ipp", HEAD + END) as uri, pytest.raises(NoPrintServer) as failed:
+        ask(uri.replace("ipp:", "ipps:"), Operation.GET_PRINTER_ATTRIBUTES)
+    assert "certificate" in failed.value.hint
+
+
 STRANGERS = {
     "web page": (200, "text/html", b"<html>", NoPrintServer, "does not speak IPP: HTTP 200"),
     "not found": (404, "text/plain", b"", NoPrintServer, "HTTP 404"),

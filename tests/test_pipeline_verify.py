@@ -220,6 +220,8 @@ def test_modes_and_turns_of_photographs_do_not_matter(shots: Shots, tmp_path: Pa
         (("--reference", "board.json"), "--reference and --reference-mm go together"),
         (("--reference", "board.json", "--reference-mm", "9.9x7.1"), "inches"),
         (("--reference", "board.json", "--reference-mm", "251.8"), "--reference-mm has '251.8'"),
+        (("--reference", "board.json", "--reference-mm", "178.95x249.63"), "no printer stretches a board so"),
+        (("--reference", "board.json", "--reference-mm", "213.97x143.16"), "no printer stretches a board so"),
         (("--ruler-mm", 10), "--ruler-mm says 10 mm, that of the sheet should have 100 mm"),
         (("--limit", "1"), "--limit is '1'"),
         (("--ruler-mm", 100, "--measured-sd-mm", 0), "--measured-sd-mm is 0"),

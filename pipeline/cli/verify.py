@@ -15,11 +15,15 @@ from pipeline.cli.context import enter_lab
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
+    from calibration.board import Board
     from pipeline.sighting import Ground
     from pipeline.verifying import Certificate, PrintProof, ProofOrder, Ruler
 
 below_print = new_group("What belongs to printing.")
 MAX_LIMIT = 0.2
+MAX_STRETCH = 0.03
+"""Between a board's width and height, as a share: printers and paper do 1 % at worst."""
+
 ROWS = (
     ("scale in x", "scale_x", 100, "%"),
     ("scale in y", "scale_y", 100, "%"),
@@ -156,6 +160,7 @@ def _ground(reference: Path | None, size: str | None, sd_mm: float) -> Ground | 
     measured = [_length(text, "--reference-mm", accepted, given=size) for text in (width, height)]
     for length, nominal in zip(measured, (board.width_mm, board.height_mm), strict=True):
         _refuse_far("--reference-mm", length, nominal, "the board's file says")
+    _refuse_shape(measured, board)
     return Ground(board, measured[0], measured[1], _spread(sd_mm))
 
 
@@ -183,6 +188,17 @@ def _refuse_far(option: str, length: float, nominal: float, expected: str) -> No
     """No printer is off by so much; a length in inches, or of something else, is."""
     if not 0.5 < length / nominal < 2:
         raise BadUsage(f"{option} says {length:g} mm, {expected} {nominal:g} mm: another one, or inches?")
+
+
+def _refuse_shape(measured: list[float], board: Board) -> None:
+    """Width and height swapped, or measured a square short, would be a scale, and a wrong one."""
+    stretched = (measured[0] / board.width_mm) / (measured[1] / board.height_mm)
+    if not 1 - MAX_STRETCH < stretched < 1 + MAX_STRETCH:
+        raise BadUsage(
+            f"--reference-mm says {measured[0]:g} x {measured[1]:g} mm, the board's file {board.width_mm:g} x "
+            f"{board.height_mm:g} mm: no printer stretches a board so",
+            hint="width first, then height, of the whole chessboard, outer edge to outer edge",
+        )
 
 
 def _spread(sd_mm: float) -> float:
