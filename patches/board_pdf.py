@@ -19,6 +19,7 @@ MARGIN_MM = 10.0
 """Left white on each side: printers do not reach the edge, and the ruler and the caption need a place."""
 
 RULER_MM = 100.0
+"""Where the page is wide enough."""
 
 
 def board_pdf(board: Board, paper: str) -> bytes:
@@ -29,8 +30,9 @@ def board_pdf(board: Board, paper: str) -> bytes:
     canvas = new_canvas(stream, _caption(board))
     new_page(canvas, width_mm, height_mm)
     _draw_black(canvas, board, origin_mm)
-    _draw_ruler(canvas, height_mm - min(origin_mm[1], 15.0) + 4.0)
-    words = f"{_caption(board)}; ruler 100 mm, print at 100 %"
+    ruler_mm = min(RULER_MM, (width_mm - 2 * MARGIN_MM) // 10 * 10)
+    _draw_ruler(canvas, ruler_mm, height_mm - min(origin_mm[1], 15.0) + 4.0)
+    words = f"{_caption(board)}; ruler {ruler_mm:g} mm, print at 100 %"
     text_from(canvas, words, MARGIN_MM, 6.0, size_mm=2.4, longest_mm=width_mm - 2 * MARGIN_MM)
     canvas.showPage()
     canvas.save()
@@ -71,11 +73,11 @@ def _draw_black(canvas: Any, board: Board, origin_mm: tuple[float, float]) -> No
     canvas.drawPath(boxes_path(canvas, boxes), stroke=0, fill=1)
 
 
-def _draw_ruler(canvas: Any, base_mm: float) -> None:
-    """A ruler of 100 mm in the white space below the board, to see at a glance whether the print is true."""
+def _draw_ruler(canvas: Any, length_mm: float, base_mm: float) -> None:
+    """A ruler in the white space below the board, to see at a glance whether the print is true."""
     canvas.setLineWidth(0.2)
-    canvas.line(MARGIN_MM, base_mm, MARGIN_MM + RULER_MM, base_mm)
-    for tick in range(0, int(RULER_MM) + 1, 10):
+    canvas.line(MARGIN_MM, base_mm, MARGIN_MM + length_mm, base_mm)
+    for tick in range(0, int(length_mm) + 1, 10):
         canvas.line(MARGIN_MM + tick, base_mm, MARGIN_MM + tick, base_mm + (2 if tick % 50 else 3))
 
 

@@ -5,15 +5,24 @@ Convention: after :func:`new_page` coordinates are mm, origin top-left, y down, 
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import math
+import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from calibration.geometry import Box
 from calibration.region import Region
 
 FONT = "Vera"
+WIDER_FONT = "DejaVuSans"
+"""The same letters, and those of more languages."""
+
+ONE_BY_ONE = frozenset({"L", "EN", "ES", "ET", "CS", "ON", "WS", "S"})
+"""Directions (Unicode, UAX 9) of letters that are written as they come, from left to right."""
+
 EVEN_ODD = 0
 POINTS_PER_MM = 72 / 25.4
 
@@ -67,7 +76,7 @@ def region_path(canvas: Any, region: Region) -> Any:
 def text(canvas: Any, words: str, x_mm: float, y_mm: float, *, size_mm: float, longest_mm: float = math.inf) -> None:
     """Centered text in an embedded font, smaller if it would get longer than there is room."""
     size_mm = _fitting(canvas, words, size_mm, longest_mm)
-    _text(canvas, words, x_mm - canvas.stringWidth(words, FONT, size_mm) / 2, y_mm, size_mm)
+    _text(canvas, words, x_mm - canvas.stringWidth(_composed(words), _font(words), size_mm) / 2, y_mm, size_mm)
 
 
 def text_from(
@@ -78,7 +87,7 @@ def text_from(
 
 
 def _fitting(canvas: Any, words: str, size_mm: float, longest_mm: float) -> float:
-    length = canvas.stringWidth(words, FONT, size_mm)
+    length = canvas.stringWidth(_composed(words), _font(words), size_mm)
     return size_mm * min(1.0, longest_mm / length) if length else size_mm
 
 
@@ -88,14 +97,48 @@ def _text(canvas: Any, words: str, x_mm: float, y_mm: float, size_mm: float) -> 
     # The axis is turned back, or the words would stand on their heads.
     canvas.scale(1, -1)
     canvas.setFillColorRGB(0, 0, 0)
-    canvas.setFont(FONT, size_mm)
-    canvas.drawString(0, 0, words)
+    canvas.setFont(_font(words), size_mm)
+    canvas.drawString(0, 0, _composed(words))
     canvas.restoreState()
 
 
-def _embed_font() -> None:
+def unprintable(words: str) -> str:
+    """The letters of ``words`` that no font here has, or that are not written one by one from left to right."""
+    lost = (letter for letter in _composed(words) if not _has(WIDER_FONT, letter) or not _plain(letter))
+    return "".join(dict.fromkeys(lost))
+
+
+def _plain(letter: str) -> bool:
+    return letter.isprintable() and unicodedata.bidirectional(letter) in ONE_BY_ONE
+
+
+def _composed(words: str) -> str:
+    """Letters with their accents as one, for so do fonts have them; file names of macOS do not."""
+    return unicodedata.normalize("NFC", words)
+
+
+def _font(words: str) -> str:
+    """The font to write with: the usual one, unless it lacks a letter."""
+    return FONT if all(_has(FONT, letter) for letter in _composed(words)) else WIDER_FONT
+
+
+def _has(font: str, letter: str) -> bool:
+    from reportlab.pdfbase import pdfmetrics
+
+    _embed_font(font)
+    return ord(letter) in pdfmetrics.getFont(font).face.charToGlyph
+
+
+def _embed_font(font: str = FONT) -> None:
     from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.ttfonts import TTFont
 
-    if FONT not in pdfmetrics.getRegisteredFontNames():
-        pdfmetrics.registerFont(TTFont(FONT, "Vera.ttf"))
+    if font not in pdfmetrics.getRegisteredFontNames():
+        pdfmetrics.registerFont(TTFont(font, "Vera.ttf" if font == FONT else str(_wider_font_file())))
+
+
+def _wider_font_file() -> Path:
+    """Matplotlib brings it along; to know where it lies, all of matplotlib need not be loaded."""
+    package = importlib.util.find_spec("matplotlib")
+    folder = Path(package.origin).parent if package and package.origin else Path()
+    return folder / "mpl-data" / "fonts" / "ttf" / f"{WIDER_FONT}.ttf"

@@ -28,6 +28,9 @@ PAGE_DPI = 100.0
 PAGE_PIXELS = 2e6
 """Of larger paper the page is looked at more coarsely: so is it by a camera."""
 
+TAG_PX = 30
+"""But no coarser than this side of a tag: of smaller ones the detector misses some on the cleanest page."""
+
 TEXEL_PX = 4
 """The frame is looked at from so near that a texel has this many pixels, and from twice and four times as far."""
 
@@ -57,7 +60,7 @@ def tag_interference(sheet: Sheet, texture: Pixels | None, artwork: Artwork) -> 
     ``texture`` is ``(n, n, 3)`` uint8 RGB, or None.
     """
     pdf = sheet_pdf(sheet, texture)
-    dpi = max(min(PAGE_DPI, 25.4 * math.sqrt(PAGE_PIXELS / (sheet.width_mm * sheet.height_mm))), DPI[0])
+    dpi = _page_dpi(sheet)
     seen = detect_full(to_gray(rasterize(pdf, dpi)))
     off = {tag.id: min((_off_px(tag, sighting, dpi) for sighting in seen), default=math.inf) for tag in sheet.tags}
     near = [sighting for sighting in seen if not _is_real(sheet, sighting, dpi)]
@@ -67,6 +70,11 @@ def tag_interference(sheet: Sheet, texture: Pixels | None, artwork: Artwork) -> 
         spoiled=frozenset(tag for tag, error in off.items() if error > CORNER_PX),
         corner_px=max((error for error in off.values() if error < math.inf), default=0.0),
     )
+
+
+def _page_dpi(sheet: Sheet) -> float:
+    coarse = 25.4 * math.sqrt(PAGE_PIXELS / (sheet.width_mm * sheet.height_mm))
+    return min(PAGE_DPI, max(coarse, 25.4 * TAG_PX / min(tag.square.width_mm for tag in sheet.tags)))
 
 
 def settled(order: SheetOrder, look: Callable[[Sheet], Interference]) -> Sheet:

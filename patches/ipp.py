@@ -10,6 +10,7 @@ import enum
 import http
 import http.client
 import itertools
+import ssl
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ DEFAULT_PORT = 631
 CONTENT_TYPE = "application/ipp"
 IS_ENCRYPTED = {"ipp": False, "http": False, "ipps": True, "https": True}
 TIMEOUT_S = 30.0
+SERVER_HINT = "start CUPS (Debian: apt-get install cups), or name another server: --server HOST:PORT"
+ENCRYPTION_HINT = "its encryption or certificate is not accepted: print through a queue of CUPS, or to ipp:// without"
 OK_LIMIT = 0x0100
 """Status codes below are successes."""
 
@@ -286,11 +289,8 @@ def _post(uri: str, body: bytes) -> bytes:
         answer = connection.getresponse()
         data = answer.read()
     except (OSError, http.client.HTTPException, UnicodeError) as error:
-        raise NoPrintServer(
-            f"no print server answers at {parts.netloc}: {error}",
-            hint="start CUPS (Debian: apt-get install cups), or name another server: --server HOST:PORT",
-            where=uri,
-        ) from error
+        hint = ENCRYPTION_HINT if isinstance(error, ssl.SSLError) else SERVER_HINT
+        raise NoPrintServer(f"no print server answers at {parts.netloc}: {error}", hint=hint, where=uri) from error
     finally:
         connection.close()
     return _body(answer, data, uri)
@@ -299,7 +299,8 @@ def _post(uri: str, body: bytes) -> bytes:
 def _split(uri: str) -> SplitResult:
     try:
         parts = urlsplit(uri)
-        known = uri.isascii() and parts.scheme in IS_ENCRYPTED and parts.hostname and (parts.port or DEFAULT_PORT)
+        plain = uri.isascii() and uri.isprintable() and " " not in uri
+        known = plain and parts.scheme in IS_ENCRYPTED and parts.hostname and (parts.port or DEFAULT_PORT)
     except ValueError:
         known = False
     if not known:

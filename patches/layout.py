@@ -10,7 +10,19 @@ import numpy as np
 from calibration.errors import BadConfig, BadInput
 from calibration.files import in_file_name, sha256_bytes
 from calibration.geometry import Array, Box, centered_box
-from calibration.sheet import PAPERS_MM, SHEET_TAGS, Outline, Sheet, Swatch, Tag, Target, Tiles, paper_size_mm
+from calibration.sheet import (
+    PAPER_LIMITS_MM,
+    PAPERS_MM,
+    SHEET_TAGS,
+    Outline,
+    Sheet,
+    Swatch,
+    Tag,
+    Target,
+    Tiles,
+    paper_size_mm,
+)
+from patches.canvas import unprintable
 from patches.patch import PatchGeometry
 from patches.tile_grid import grids
 
@@ -95,7 +107,8 @@ class Places:
 def lay_out(order: SheetOrder) -> Sheet:
     """Place everything, the sticker in the middle, four tags around it.
 
-    :class:`BadConfig` when the paper is unknown or too small, or the target too high for its window;
+    :class:`BadConfig` when the paper is unknown or too small, the target too high for its window, or the operator's
+    name cannot be printed;
     :class:`BadInput` when the tag family has no ids left.
     """
     _refuse_misfit(order)
@@ -112,7 +125,9 @@ def _pages(order: SheetOrder) -> Iterator[Page]:
     width, height = paper_size_mm(order.paper)
     yield Page(width, height)
     for tiles in grids(order.paper) if order.tiled else ():
-        yield Page(*tiles.size_mm, tiles)
+        # Its PDF in one piece is one page, too.
+        if max(tiles.size_mm) <= PAPER_LIMITS_MM[1]:
+            yield Page(*tiles.size_mm, tiles)
 
 
 def _sheet(order: SheetOrder, page: Page, frame: Box, places: Places) -> Sheet:
@@ -175,6 +190,12 @@ def _refuse_misfit(order: SheetOrder) -> None:
             f"the tag ids {order.first_tag_id} to {last} are asked for, sheets have 0 to {SHEET_TAGS - 1}",
             hint="begin another folder of sheets",
         )
+    lost = unprintable(order.operator or "")
+    if lost:
+        raise BadConfig(
+            f"the operator {order.operator!r} has letters that cannot be printed: {lost!r}",
+            hint="write the name in Latin, Greek or Cyrillic letters, or leave it out: there is a line to fill in",
+        )
     width, window = order.geometry.target_mm, order.geometry.inner_mm
     if not 0 < width * order.aspect <= window:
         raise BadConfig(
@@ -185,7 +206,8 @@ def _refuse_misfit(order: SheetOrder) -> None:
 
 def _too_small(order: SheetOrder) -> BadConfig:
     width, height = paper_size_mm(order.paper)
-    what = "is too small, in tiles, too," if order.tiled else "is too small"
+    tiles = f"is too small, in tiles, too (to {PAPER_LIMITS_MM[1]:g} mm together),"
+    what = tiles if order.tiled else "is too small"
     return BadConfig(
         f"{order.paper} ({width:g} x {height:g} mm) {what} for a frame of "
         f"{order.geometry.outer_mm:g} mm with four tags of at least {TAG_MM[0]:g} mm",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from calibration.errors import PrinterUnknown, PrintRefused
+from calibration.errors import BadUsage, PrinterUnknown, PrintRefused
 from patches.ipp import Answer, Attributes, Operation, Resolution, Status, Tag, ask, attribute
 
 STATES = {3: "idle", 4: "processing", 5: "stopped"}
@@ -63,7 +64,7 @@ class Printer:
 
 def list_printers(server: str) -> tuple[Printer, ...]:
     """The printers of a CUPS server (``HOST[:PORT]``), by name; :class:`NoPrintServer` when none answers."""
-    answer = ask(f"ipp://{server}/", Operation.CUPS_GET_PRINTERS, [REQUESTED])
+    answer = ask(f"ipp://{_host(server)}/", Operation.CUPS_GET_PRINTERS, [REQUESTED])
     if answer.status == Status.NOT_FOUND:
         return ()
     refuse_failure(answer, f"{server} does not list its printers")
@@ -91,7 +92,18 @@ def refuse_failure(answer: Answer, what: str) -> None:
 
 
 def _queue(server: str, name: str) -> str:
-    return f"ipp://{server}/printers/{quote(name, safe='')}"
+    return f"ipp://{_host(server)}/printers/{quote(name, safe='')}"
+
+
+def _host(server: str) -> str:
+    """``HOST[:PORT]``, as CUPS has it in ``CUPS_SERVER``, there maybe with a version of the protocol behind it."""
+    host = server.partition("/version=")[0]
+    if not re.fullmatch(r"[^\s/@?#]+", host):
+        raise BadUsage(
+            f"{server!r} is no print server; HOST[:PORT] is accepted, such as localhost:631",
+            hint="no socket and no http://; a printer has its whole address: --to ipp://HOST/ipp/print",
+        )
+    return host
 
 
 def _unknown(name: str, server: str) -> PrinterUnknown:

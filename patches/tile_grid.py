@@ -13,6 +13,9 @@ MARGIN_MM = 12.0
 OVERLAP_MM = 10.0
 """What one tile covers of another: room for glue."""
 
+LEAST_PAPER_MM = 100.0
+"""Shortest side of paper for tiles: on smaller ones neither the words nor the assembly diagram can be read."""
+
 MOST_TILES = 100
 MOST_ROWS = 26
 """Rows are named by a letter."""
@@ -24,9 +27,8 @@ def grids(paper: str) -> Iterator[Tiles]:
     :class:`BadConfig` when the paper is unknown or too small to be a tile.
     """
     width, height = paper_size_mm(paper)
-    shortest = 2 * (MARGIN_MM + OVERLAP_MM)
-    if min(width, height) <= shortest:
-        raise BadConfig(f"paper for tiles is more than {shortest:g} mm wide and high, got {paper!r}")
+    if min(width, height) < LEAST_PAPER_MM:
+        raise BadConfig(f"paper for tiles is at least {LEAST_PAPER_MM:g} mm wide and high, got {paper!r}")
     counts = [
         (columns, count // columns)
         for count in range(2, MOST_TILES + 1)

@@ -116,9 +116,20 @@ class SheetSection(Document):
     @field_validator("date")
     @classmethod
     def _real_date(cls, day: str | None) -> str | None:
-        if day is not None and date.fromisoformat(day).isoformat() != day:
+        try:
+            real = day is None or date.fromisoformat(day).isoformat() == day
+        except ValueError:
+            real = False
+        if not real:
             raise ValueError("a date such as 2026-01-31 is expected")
         return day
+
+    @field_validator("operator")
+    @classmethod
+    def _printed_operator(cls, name: str | None) -> str | None:
+        if name is not None and not (name.strip() and name.isprintable()):
+            raise ValueError("a name on one line is expected, or none at all")
+        return name
 
     @field_validator("controls")
     @classmethod

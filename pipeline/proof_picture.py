@@ -71,5 +71,7 @@ def _written(ground: Pixels, lines: Sequence[str]) -> Pixels:
     font = ImageFont.truetype(str(Path(reportlab.__file__).parent / "fonts" / "Vera.ttf"), LETTERS_PX)
     draw = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
-        draw.text((MARGIN_PX, MARGIN_PX + LINE_PX * number), line, fill=(0, 0, 0), font=font)
+        size = LETTERS_PX * min(1.0, (picture.width - 2 * MARGIN_PX) / max(font.getlength(line), 1.0))
+        place = MARGIN_PX, MARGIN_PX + LINE_PX * number
+        draw.text(place, line, fill=(0, 0, 0), font=font.font_variant(size=size))
     return np.array(picture, dtype=np.uint8)

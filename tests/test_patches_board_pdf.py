@@ -35,6 +35,14 @@ def rendered(pdf: bytes, dpi: int) -> np.ndarray:
         return np.asarray(document[0].render(scale=dpi / 72).to_pil().convert("RGB"))
 
 
+def test_the_ruler_stays_on_narrow_paper():
+    pdf = board_pdf(Board(square_mm=4, marker_mm=3), "60x80")
+    with pypdfium2.PdfDocument(pdf) as document:
+        assert "ruler 40 mm" in document[0].get_textpage().get_text_bounded()
+    column = rendered(pdf, 300)[-round(15 / 25.4 * 300) :, round(51 / 25.4 * 300) :]
+    assert (column == 255).all()
+
+
 @pytest.mark.parametrize("case", BOARDS)
 @pytest.mark.parametrize("dpi", [150, 300])
 def test_every_corner_is_printed_where_the_board_says(case, dpi):

@@ -45,6 +45,11 @@ def test_what_is_clean_is_left_alone():
         assert settled(order, lambda sheet, texture=texture: tag_interference(sheet, texture, SIGN)) == lay_out(order)
 
 
+def test_the_largest_paper_is_looked_at_from_near_enough():
+    sheet = lay_out(replace(ORDER, paper="5000x5000"))
+    assert not tag_interference(sheet, noise(), SIGN).spoiled
+
+
 @pytest.mark.parametrize("paper", ["A4", "A3"])
 @pytest.mark.parametrize("texels", [1, 2])
 @pytest.mark.parametrize("number", [9, 300])
@@ -122,7 +127,7 @@ def test_spoiled_tags_go_away_from_the_frame():
     ("found", "words"),
     [
         (Interference(spoiled=frozenset({8, 9})), r"'noise' gets in the way of the tags: spoiled \[8, 9\]"),
-        (Interference(ghosts=frozenset(range(8, TAG_COUNT))), "the family has 0 to 586"),
+        (Interference(ghosts=frozenset(range(8, TAG_COUNT))), "sheets have 0 to 499"),
     ],
 )
 def test_what_no_layout_helps_is_refused(found: Interference, words: str):

@@ -155,6 +155,12 @@ def web_server(status: int, kind: str, body: bytes, host: str = "127.0.0.1") -> 
         server.server_close()
 
 
+def test_encryption_that_fails_has_its_own_hint():
+    with web_server(200, "application/ipp", HEAD + END) as uri, pytest.raises(NoPrintServer) as failed:
+        ask(uri.replace("ipp:", "ipps:"), Operation.GET_PRINTER_ATTRIBUTES)
+    assert "certificate" in failed.value.hint
+
+
 STRANGERS = {
     "web page": (200, "text/html", b"<html>", NoPrintServer, "does not speak IPP: HTTP 200"),
     "not found": (404, "text/plain", b"", NoPrintServer, "HTTP 404"),
@@ -190,7 +196,18 @@ def test_somebody_who_hangs_up():
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "printer", "ftp://x/", "ipp:///run/cups.sock/", "ipp://x:y/", "ipp://[/", "ipp://ö/"]
+    "uri",
+    [
+        "",
+        "printer",
+        "ftp://x/",
+        "ipp:///run/cups.sock/",
+        "ipp://x:y/",
+        "ipp://[/",
+        "ipp://ö/",
+        "ipp://a b/",
+        "ipp://a/\t",
+    ],
 )
 def test_what_is_no_address(uri: str):
     with pytest.raises(BadUsage, match="no address of a printer"):

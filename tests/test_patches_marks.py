@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import unicodedata
 from dataclasses import replace
 
 import cv2
@@ -107,6 +109,24 @@ def test_a_long_operator_stays_in_its_place():
         page = document[0].get_textpage()
         right = max(page.get_rect(i)[2] for i in range(page.count_rects()))
     assert right * 25.4 / 72 < sheet.width_mm - EDGE_MM
+
+
+@pytest.mark.parametrize("name", ["Иван Петров", "Ελένη", "Erdős Pál", "Zoe\u0308", "Nguyễn"])
+def test_an_operator_of_many_languages_is_printed_in_letters(name: str):
+    sheet = lay_out(replace(order(), operator=name))
+    pdf = sheet_pdf(sheet, None)
+    assert f"operator {unicodedata.normalize('NFC', name)}" in words_on(pdf)
+    assert pdf == sheet_pdf(sheet, None)
+    assert set(re.findall(rb"/BaseFont /(\w+\+)?", pdf)) == set(re.findall(rb"/BaseFont /(\w+\+)", pdf))
+    picture = rasterize(pdf, 300, part=qr_box(sheet))
+    assert cv2.QRCodeDetector().detectAndDecode(picture)[0] == serial(sheet)
+
+
+@pytest.mark.parametrize("name", ["山田太郎", "عبد", "דוד", "Ada\nLovelace", "Ada\x07"])
+def test_an_operator_that_cannot_be_printed_is_refused(name: str):
+    with pytest.raises(BadConfig, match="letters that cannot be printed") as refused:
+        lay_out(replace(order(), operator=name))
+    assert "\n" not in refused.value.message
 
 
 # Pages as pictures

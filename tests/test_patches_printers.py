@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+from urllib.parse import urlsplit
 
 import pytest
 from test_patches_ipp import END, HEAD, value, web_server
 
-from calibration.errors import PrinterUnknown, PrintRefused
+from calibration.errors import BadUsage, PrinterUnknown, PrintRefused
 from patches.ipp import CONTENT_TYPE, Group, Tag
 from patches.printers import Printer, find_printer, list_printers
 
@@ -39,6 +40,18 @@ def test_a_printer_in_trouble():
     )
     assert (printer.state, printer.accepting) == ("stopped", False)
     assert printer.why == "media-jam, cover-open, Open tray 2"
+
+
+@pytest.mark.parametrize("server", ["", "a b:631", "/run/cups/cups.sock", "http://localhost:631", "ada@localhost"])
+def test_what_is_no_server_is_named(server: str):
+    for look in (lambda: list_printers(server), lambda: find_printer("office", server)):
+        with pytest.raises(BadUsage, match=r"is no print server; HOST\[:PORT\]"):
+            look()
+
+
+def test_a_server_may_be_written_as_cups_writes_it():
+    with web_server(200, CONTENT_TYPE, NOT_FOUND) as uri:
+        assert list_printers(f"{urlsplit(uri).netloc}/version=1.1") == ()
 
 
 def test_none_is_no_reason():

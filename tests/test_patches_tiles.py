@@ -167,7 +167,8 @@ def test_a_sheet_says_how_large_its_tiles_make_it(sheet: Sheet):
 
 REFUSED = {
     "larger than all tiles": ({"geometry": PatchGeometry.around(5000)}, "in tiles, too"),
-    "paper too small to glue": ({"paper": "50x60"}, "more than 44 mm|too small"),
+    "more than a page of a PDF": ({"paper": "1500x1500", "geometry": PatchGeometry.around(3900)}, "5000 mm together"),
+    "paper too small to glue": ({"paper": "99x300", "geometry": PatchGeometry.around(100)}, "at least 100 mm"),
 }
 
 
@@ -175,6 +176,15 @@ REFUSED = {
 def test_what_no_tiles_can_hold_is_refused(change: dict[str, object], words: str):
     with pytest.raises(BadConfig, match=words):
         lay_out(replace(ORDER, **change))
+
+
+def test_the_smallest_tiles_can_still_be_read():
+    small = lay_out(replace(ORDER, paper="100x100", geometry=PatchGeometry.around(30)))
+    with pypdfium2.PdfDocument(tiles_pdf(small, None)) as document:
+        words = [page.get_textpage().get_text_bounded() for page in document]
+    assert f"dpcam {small.id}, tile A1: row 1" in words[0]
+    assert "cut out the window" in words[-1]
+    assert f"{small.tiles.name(small.tiles.rows - 1, small.tiles.columns - 1)}" in words[-1]
 
 
 @pytest.mark.parametrize(("name", "size"), [("A4", (210, 297)), ("300x500", (300, 500)), ("99.5x50mm", (99.5, 50))])

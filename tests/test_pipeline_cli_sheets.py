@@ -12,10 +12,11 @@ from PIL import Image
 
 from calibration.files import read_document
 from calibration.sheet import Sheet
-from calibration.tags import detect_full, to_gray
+from calibration.tags import detect_full, tag_bits, to_gray
 from capture.cameras.sim import SimCamera, SimOptions
 from capture.localize import localize
 from capture.plan import Condition, Shot
+from patches.patch import read_patch, write_patch
 from pipeline.cli.app import main
 
 WIDE = '[target]\nwidth_mm = 300.0\nlabel = "stop"\n'
@@ -124,9 +125,12 @@ REFUSED = {
     "negative paper": (["--paper", "-210x297"], "", 3, "unknown paper '-210x297'"),
     "negative target": ([], "[target]\nwidth_mm = -30.0\n", 3, "target.width_mm"),
     "negative thickness": ([], '[patch]\nshape = "outline"\nthickness_mm = -2.0\n', 3, "patch.thickness_mm"),
-    "no date": (["--date", "tomorrow"], "", 3, "sheet.date"),
+    "no date": (["--date", "tomorrow"], "", 3, "sheet.date: Value error, a date such as 2026-01-31 is expected"),
     "day that is not": (["--date", "2026-02-30"], "", 3, "sheet.date"),
     "no operator": (["--operator", ""], "", 3, "sheet.operator"),
+    "blank operator": (["--operator", "  "], "", 3, "a name on one line"),
+    "operator of two lines": (["--operator", "Ada\nEve"], "", 3, "a name on one line"),
+    "letters without a font": (["--operator", "山田"], "", 3, "cannot be printed: '山田'"),
     "negative resolution": (["--png", "-300"], "", 2, "--png"),
     "too many pixels": (["--png", "2400"], "", 3, "2400 dpi make 19843 x 28063 pixels"),
     "folder that is a file": (["--out", "lab.toml/paper"], WIDE + "[sheet]\ntiles = true\n", 4, "cannot write"),
@@ -140,6 +144,35 @@ def test_what_cannot_be_made_is_one_clear_error(ask, tmp_path: Path, words, sett
     (error,) = envelope["errors"]
     assert message in error["message"]
     assert "\n" not in error["message"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sheet", "make", "--arm", "blank", "--out", "x" * 300),
+        ("print", "verify", "photo.png", "--sheet", "x" * 300),
+        ("print", "verify", "x" * 300, "--sheet", "SHEET"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_an_input_error(ask, words: tuple[str, ...]):
+    path = make(ask)["sheet"]
+    (error,) = ask(*(path if word == "SHEET" else word for word in words), code=3)["errors"]
+    assert error["message"].endswith("File name too long")
+    assert len(error["message"]) < 200
+
+
+def test_the_answer_says_what_looks_like_a_tag(ask, tmp_path: Path):
+    ask("init", "lab")
+    for path in (tmp_path / "lab" / "sheets").glob("*.json"):
+        path.unlink()
+    document, texture = read_patch(tmp_path / "lab" / "patches" / "stop.json")
+    texture[2:12, 2:12] = np.where(tag_bits(3), 255, 0)[..., None]
+    wider = document.geometry.model_copy(update={"inner_mm": 20.0, "target_mm": 20.0})
+    write_patch(tmp_path / "lab" / "patches", texture, document.model_copy(update={"geometry": wider}))
+    made = ask("print", "stop", "--lab", "lab")["data"]
+    assert made["ghosts"] == [3]
+    assert read_document(Path(made["sheet"]), Sheet).tag_ids == {4, 5, 6, 7}
+    assert ask("print", "blank", "--lab", "lab")["data"]["ghosts"] == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -79,6 +79,14 @@ def test_a_true_print_passes_and_is_certified(shots: Shots, tmp_path: Path):
         assert picture.size[0] > 1000
 
 
+def test_the_words_in_the_picture_are_whole(shots: Shots, tmp_path: Path):
+    found = data("print", "verify", shots.photos[0], *shots.by_board, "--out", tmp_path, cwd=shots.lab)
+    head = np.array(Image.open(found["picture"]))[:200]
+    assert head.shape[1] == 640
+    assert (head[:, -8:] == 255).all()
+    assert (head[:30] < 128).any()
+
+
 TRUE, OFF, UNSURE = Estimate(1.0, 0.999, 1.001), Estimate(0.985, 0.984, 0.986), Estimate(0.99, 0.989, 0.991)
 
 
@@ -211,6 +219,10 @@ def test_modes_and_turns_of_photographs_do_not_matter(shots: Shots, tmp_path: Pa
     [
         (("--reference", "board.json"), "--reference and --reference-mm go together"),
         (("--reference", "board.json", "--reference-mm", "9.9x7.1"), "inches"),
+        (("--reference", "board.json", "--reference-mm", "251.8"), "--reference-mm has '251.8'"),
+        (("--reference", "board.json", "--reference-mm", "178.95x249.63"), "no printer stretches a board so"),
+        (("--reference", "board.json", "--reference-mm", "213.97x143.16"), "no printer stretches a board so"),
+        (("--ruler-mm", 10), "--ruler-mm says 10 mm, that of the sheet should have 100 mm"),
         (("--limit", "1"), "--limit is '1'"),
         (("--ruler-mm", 100, "--measured-sd-mm", 0), "--measured-sd-mm is 0"),
     ],

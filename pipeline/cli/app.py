@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import signal
 import sys
@@ -16,7 +17,7 @@ import typer
 import typer.main
 from typer.exceptions import TyperException
 
-from calibration.errors import BadUsage, DpcamError, Interrupted, NotReady
+from calibration.errors import BadInput, BadUsage, DpcamError, Interrupted, NotReady
 from pipeline.cli import bench, calibrate, eot, lab, models, noise, paper, printing, sessions, train
 from pipeline.cli.command import new_group
 from pipeline.cli.output import print_result, take_streams
@@ -24,6 +25,8 @@ from pipeline.result import Result
 
 TYPER_INTERRUPTED = 130
 """What typer gives back when it swallows an interruption."""
+
+LONGEST_SHOWN = 120
 
 app = new_group("Train, print, capture, localize and score defensive patches. `dpcam demo` shows all of it.")
 for module in (lab, models, train, printing, paper, calibrate, eot, sessions, noise, bench):
@@ -80,8 +83,7 @@ def _run(root: Any, words: list[str], as_json: bool, interrupted: Callable[[], i
     except ImportError as error:
         return Result(errors=[_import_problem(error)])
     except Exception as error:
-        traceback.print_exc(file=sys.stderr)
-        return Result(errors=[_bug(error)])
+        return Result(errors=[_unforeseen(error)])
 
 
 def _answer(root: Any, words: list[str], as_json: bool) -> Result:
@@ -130,7 +132,13 @@ def _import_problem(error: ImportError) -> DpcamError:
     return NotReady(f"a package of dpcam cannot be loaded: {error}", hint="dpcam doctor")
 
 
-def _bug(error: Exception) -> DpcamError:
+def _unforeseen(error: Exception) -> DpcamError:
+    """Names that no file can have, and folders that may not be looked into, are nobody's bug."""
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename:
+        path = str(error.filename)
+        shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}..."
+        return BadInput(f"cannot use {shown}: {error.strerror}", where=shown)
+    traceback.print_exc(file=sys.stderr)
     return DpcamError(
         f"bug in dpcam: {type(error).__name__}: {error}", hint="please report it with the lines printed above"
     )

@@ -87,5 +87,9 @@ def sheet_result(made: MadeSheet, dpi: float | None, *, dry_run: bool) -> Result
     pages = f", {tiles.columns * tiles.rows} tiles and how they go together" if tiles else ""
     lines = [f"{verb} {made.pdf}{pages}: print at 100 %, without fitting to the page"]
     lines += [f"{verb} {path}" for path in pictures]
-    data: dict[str, Any] = {"pdf": str(made.pdf), "sheet": str(made.json), "id": made.sheet.id}
+    ghosts = made.sheet.ghosts
+    if ghosts:
+        ids = ", ".join(map(str, ghosts))
+        lines.append(f"in its frame the detector sees tags that are none, {ids}: the sheet has others")
+    data: dict[str, Any] = {"pdf": str(made.pdf), "sheet": str(made.json), "id": made.sheet.id, "ghosts": ghosts}
     return Result(data=data | {"png": [str(path) for path in pictures]}, lines=lines)

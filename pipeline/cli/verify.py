@@ -15,11 +15,15 @@ from pipeline.cli.context import enter_lab
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
+    from calibration.board import Board
     from pipeline.sighting import Ground
     from pipeline.verifying import Certificate, PrintProof, ProofOrder, Ruler
 
 below_print = new_group("What belongs to printing.")
 MAX_LIMIT = 0.2
+MAX_STRETCH = 0.03
+"""Between a board's width and height, as a share: printers and paper do 1 % at worst."""
+
 ROWS = (
     ("scale in x", "scale_x", 100, "%"),
     ("scale in y", "scale_y", 100, "%"),
@@ -67,9 +71,10 @@ def verify(
     from pipeline.lab import read_sheets
     from pipeline.verifying import PrintProof, ProofOrder, find_sheet, prove
 
-    ground, ruler = _ground(reference, reference_mm, measured_sd_mm), _ruler(ruler_mm, measured_sd_mm)
+    ground = _ground(reference, reference_mm, measured_sd_mm)
     sheets = enter_lab(lab, required=False).sheets
     wanted, folder = find_sheet(sheet, sheets)
+    ruler = _ruler(ruler_mm, wanted.ruler.width_mm, measured_sd_mm)
     model = read_document(camera, CameraModel) if camera else None
     others = [other for other in read_sheets(folder) if other.id != wanted.id]
     order = ProofOrder(wanted, folder, others, model, ground, ruler, _limit(limit))
@@ -151,31 +156,49 @@ def _ground(reference: Path | None, size: str | None, sd_mm: float) -> Ground | 
         )
     width, _, height = size.lower().partition("x")
     board = read_document(reference, Board)
-    measured = [_length(text, "--reference-mm", "WIDTHxHEIGHT, such as 251.8x179.9") for text in (width, height)]
+    accepted = "WIDTHxHEIGHT, such as 251.8x179.9"
+    measured = [_length(text, "--reference-mm", accepted, given=size) for text in (width, height)]
     for length, nominal in zip(measured, (board.width_mm, board.height_mm), strict=True):
-        _refuse_far("--reference-mm", length, nominal)
+        _refuse_far("--reference-mm", length, nominal, "the board's file says")
+    _refuse_shape(measured, board)
     return Ground(board, measured[0], measured[1], _spread(sd_mm))
 
 
-def _ruler(length_mm: float | None, sd_mm: float) -> Ruler | None:
+def _ruler(length_mm: float | None, nominal_mm: float, sd_mm: float) -> Ruler | None:
     from pipeline.verifying import Ruler
 
-    return None if length_mm is None else Ruler(_length(str(length_mm), "--ruler-mm", "a length"), _spread(sd_mm))
+    if length_mm is None:
+        return None
+    length = _length(str(length_mm), "--ruler-mm", "a length", given=f"{length_mm:g}")
+    _refuse_far("--ruler-mm", length, nominal_mm, "that of the sheet should have")
+    return Ruler(length, _spread(sd_mm))
 
 
-def _length(text: str, option: str, accepted: str) -> float:
+def _length(text: str, option: str, accepted: str, *, given: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise BadUsage(f"{option} has {text!r}; accepted is {accepted}, in mm")
+        raise BadUsage(f"{option} has {given!r}; accepted is {accepted}, in mm")
     return value
 
 
-def _refuse_far(option: str, length: float, nominal: float) -> None:
+def _refuse_far(option: str, length: float, nominal: float, expected: str) -> None:
+    """No printer is off by so much; a length in inches, or of something else, is."""
     if not 0.5 < length / nominal < 2:
-        raise BadUsage(f"{option} says {length:g} mm, the board's file {nominal:g} mm: another board, or inches?")
+        raise BadUsage(f"{option} says {length:g} mm, {expected} {nominal:g} mm: another one, or inches?")
+
+
+def _refuse_shape(measured: list[float], board: Board) -> None:
+    """Width and height swapped, or measured a square short, would be a scale, and a wrong one."""
+    stretched = (measured[0] / board.width_mm) / (measured[1] / board.height_mm)
+    if not 1 - MAX_STRETCH < stretched < 1 + MAX_STRETCH:
+        raise BadUsage(
+            f"--reference-mm says {measured[0]:g} x {measured[1]:g} mm, the board's file {board.width_mm:g} x "
+            f"{board.height_mm:g} mm: no printer stretches a board so",
+            hint="width first, then height, of the whole chessboard, outer edge to outer edge",
+        )
 
 
 def _spread(sd_mm: float) -> float:
