@@ -117,6 +117,7 @@ def views_before_camera(
     """Watch the board before the camera at ``uri``; pictures that count are kept in a new folder in ``folder``.
 
     :class:`Interrupted` when somebody wants the end: the pictures that were kept can be calibrated from.
+    :class:`BadInput` when none was kept.
     """
     kept = folder / f"pictures-{datetime.fromtimestamp(clock.wall_ns() / 1e9, UTC):%Y%m%dT%H%M%SZ}"
 
@@ -135,6 +136,13 @@ def views_before_camera(
         if hunt.interrupted:
             hint = f"dpcam calibrate camera {kept} calibrates from what was kept" if hunt.views else ""
             raise Interrupted(f"interrupted after {len(hunt.views)} views of the board", hint=hint, where=str(kept))
+        if not hunt.views:
+            raise BadInput(
+                f"the camera {camera.identity} showed no view of the board that counts, in {seconds:g} s or all its "
+                "pictures",
+                hint="hold the whole board still before it; the board file must describe the board that was printed",
+                where=camera.identity,
+            )
         return BoardViews(camera.identity, board, hunt.views, common_mode(hunt.modes))
 
 

@@ -204,6 +204,31 @@ def test_one_source_at_a_time(words, run):
     assert (code, answer["errors"][0]["code"]) == (2, "usage")
 
 
+def test_a_refitted_file_has_its_own_board(run):
+    code, answer = run("calibrate", "camera", "--refit", "x.json", "--board", "y.json")
+    assert (code, answer["errors"][0]["where"]) == (2, "--board")
+
+
+def test_live_without_a_board_says_so(run, pictures, tmp_path):
+    (tmp_path / "walls").mkdir()
+    (tmp_path / "walls" / "wall.png").write_bytes((pictures / "wall.png").read_bytes())
+    code, answer = run("calibrate", "camera", "--live", "--camera", "folder:walls")
+    assert code == 3
+    assert "showed no view of the board" in answer["errors"][0]["message"]
+
+
+def test_a_calibration_bears_the_name_by_which_a_session_knows_the_camera(run, pictures, tmp_path):
+    (tmp_path / "lab.toml").write_text("[lab]\nseed = 7\n")
+    code, answer = run("calibrate", "camera", pictures, "--board", pictures / "board.json")
+    assert code == 0, answer
+    (tmp_path / "plan.json").write_text("{}")
+    _, would = run("capture", "--dry-run", "--no-plan")
+    assert answer["data"]["name"] == would["data"]["camera"] == "sim:lab?seed=7"
+    code, answer = run("calibrate", "camera", "--refit", answer["data"]["camera"], "--camera", "rtsp://me:secret@cam/x")
+    assert code == 0, answer
+    assert answer["data"]["name"] == "rtsp://cam/x", "passwords do not go into the file"
+
+
 @pytest.mark.parametrize("pattern", ["apriltag", "chessboard"])
 def test_boards_of_other_patterns(pattern, run, tmp_path):
     code, made = run("calibrate", "board", "--pattern", pattern, "--squares-x", 6, "--squares-y", 4)
