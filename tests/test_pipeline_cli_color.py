@@ -10,15 +10,15 @@ import pytest
 from charts import photograph
 
 from calibration.color import ColorResponse
+from calibration.color_fit import fit_color
 from calibration.files import read_document, write_bytes
 from calibration.sheet import Sheet
 from capture.localize import localize
-from capture.picture import encode_png
+from capture.picture import decode_picture, encode_png
 from capture.response import see_swatches
 from patches.spec import TransformSpec
 from pipeline.cli.app import main
 from pipeline.color_drift import Strip, compare, read_strip
-from pipeline.coloring import refit
 from pipeline.lab import open_lab
 from pipeline.training_order import lab_spec, plan_spec
 
@@ -61,7 +61,7 @@ def test_a_chart_then_a_response(measured, folder, tmp_path):
     assert response.chart == the_chart(folder).id
     assert response.photos == ["one.png"]
     assert len(response.swatches) == measured["colors"] == 151
-    assert refit(response) == response, "the evidence is in the file"
+    assert fit_color(response.swatches) == response.fit, "the evidence is in the file"
     assert 100_000 < measured["gamut_volume"] < 500_000
 
 
@@ -99,6 +99,14 @@ def test_a_chart_is_named_by_its_id_in_the_lab_too(folder, run):
     assert run("calibrate", "chart", "--seed", 0)[0] == 0
     code, answer = run("calibrate", "color", folder / "photos", "--sheet", the_chart(folder).id, "--camera", "rig")
     assert code == 0, answer
+
+
+def test_paper_that_was_seen_dark_is_a_warning(folder, run, tmp_path):
+    dark = decode_picture((folder / "photos" / "one.png").read_bytes(), "one.png") // 2
+    write_bytes(tmp_path / "dark.png", encode_png(dark))
+    code, answer = run("calibrate", "color", "dark.png", "--sheet", next(folder.glob("chart-*.json")))
+    assert code == 0, answer
+    assert "dark.png: the paper's white is seen as" in answer["data"]["warnings"][0]
 
 
 def test_a_password_in_the_cameras_address_stays_here(folder, run, tmp_path):
