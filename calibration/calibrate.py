@@ -118,30 +118,52 @@ def calibrate_camera(
     ``lens``: this one, not the one that the pictures support. ``check``: a second set of pictures that the result is
     compared with; halves of the first are compared otherwise. ``distances_mm``: where patches will be.
 
-    :class:`BadInput` when the pictures cannot support a calibration: no board in them, sizes that differ, fewer than
-    8 usable views, corners in a part of the picture only, boards that are all parallel, corners that are not where the
-    board has them, or a focal length that the fit itself calls uncertain.
+    :class:`BadInput` when the pictures, or those of the second set, cannot support a calibration: no board in them,
+    sizes that differ, fewer than 8 usable views, corners in a part of the picture only, boards that are all parallel,
+    corners that are not where the board has them, or a focal length that the fit itself calls uncertain.
     """
-    width, height = common_size(sightings)
-    used, skipped = usable_views(sightings)
-    _check_count(used, skipped)
-    _check_coverage(coverage_of(list(used.values()), width, height))
-    kept, spoilt = _without_far_off(used)
-    skipped += spoilt
-    _check_count(kept, skipped)
-    off = sum(len(used[name].ids) - len(view.ids) for name, view in kept.items())
+    kept, skipped = _good_views(sightings)
+    off = sum(len(sightings[name].ids) - len(view.ids) for name, view in kept.items())
     views = list(kept.values())
     chosen, trials = choose_lens(views)
-    fit = fit_lens(views, lens or chosen)
-    sure = confidence(fit, views)
-    coverage = coverage_of(views, width, height, fit.normals)
-    _check_fit(fit, sure, coverage)
-    one, other = _two_sets(views, check)
+    fit, sure, coverage = _good_fit(views, lens or chosen)
+    one, other = (views[::2], views[1::2]) if check is None else (views, _second_set(check, fit.lens))
     crossval = crossvalidate(one, other, fit.lens)
     places = tuple(sure.at(distance) for distance in distances_mm)
     known = {"crossval_px": crossval.rms_px, "uncertainty_px": max(place.middle_px for place in places)}
     model = fit.model(camera).model_copy(update=known)
     return Calibration(model, fit, sure, tuple(kept), tuple(skipped), off, trials, coverage, crossval, places)
+
+
+def _good_views(sightings: Mapping[str, BoardSighting]) -> tuple[dict[str, BoardSighting], list[SkippedView]]:
+    """The views that count, without corners far off, and the others with the reason."""
+    width, height = common_size(sightings)
+    used, skipped = usable_views(sightings)
+    _check_count(used, skipped)
+    _check_coverage(coverage_of(list(used.values()), width, height))
+    kept, spoilt = _without_far_off(used)
+    _check_count(kept, [*skipped, *spoilt])
+    return kept, [*skipped, *spoilt]
+
+
+def _good_fit(views: Sequence[BoardSighting], lens: Lens) -> tuple[Fit, Confidence, Coverage]:
+    """``lens`` fitted to views that support it; :class:`BadInput` when they do not."""
+    fit = fit_lens(views, lens)
+    sure = confidence(fit, views)
+    coverage = coverage_of(views, fit.width, fit.height, fit.normals)
+    _check_fit(fit, sure, coverage)
+    return fit, sure, coverage
+
+
+def _second_set(check: Mapping[str, BoardSighting], lens: Lens) -> Sequence[BoardSighting]:
+    """What the result is compared with: a set that is no calibration itself would say nothing of another."""
+    try:
+        views = list(_good_views(check)[0].values())
+        _good_fit(views, lens)
+    except BadInput as error:
+        message = f"the second set, to compare with: {error.message}"
+        raise BadInput(message, hint=error.hint, where=error.where) from error
+    return views
 
 
 def common_size(sightings: Mapping[str, BoardSighting]) -> tuple[int, int]:
@@ -281,15 +303,3 @@ def _check_fit(fit: Fit, sure: Confidence, coverage: Coverage) -> None:
 
 def _missing(coverage: Coverage) -> str:
     return "missing: " + "; ".join(coverage.missing) if coverage.missing else HINT
-
-
-def _two_sets(
-    views: Sequence[BoardSighting], check: Mapping[str, BoardSighting] | None
-) -> tuple[Sequence[BoardSighting], Sequence[BoardSighting]]:
-    """What is compared: these views and a second set, or every other view and the rest."""
-    if check is None:
-        return views[::2], views[1::2]
-    common_size(check)
-    second, skipped = usable_views(check)
-    _check_count(second, skipped)
-    return views, list(_without_far_off(second)[0].values())

@@ -25,9 +25,6 @@ Kind = Literal["channels", "matrix", "quadratic", "curves", "polynomial-2", "pol
 TABLE_SIDE = 7
 """Nodes along each axis of the 3D table that is fitted."""
 
-LIGHTEST = 250 / 255
-"""From this code value on, a color counts as paper, and what is darker as ink."""
-
 
 class ColorSwatch(Document):
     """One color of a chart: sRGB asked for (0 to 255), light seen and its spread, from how many places and pixels.

@@ -31,6 +31,9 @@ WHITE = (255, 255, 255)
 DARK = 0.25
 """Paper below this code value leaves too few levels for the colors."""
 
+DIM = 180 / 255
+"""Paper below this code value is darker than the howto asks for."""
+
 UNEVEN = (0.03, 0.12)
 """What may be left of the light's unevenness on paper, as share of it: beyond the first a warning, then refused."""
 

@@ -63,8 +63,8 @@ def decode_kept(data: bytes, where: str) -> tuple[Pixels, str]:
 def reported_settings(data: bytes) -> dict[str, str | int | float]:
     """What the EXIF note of a picture says of the camera that took it: body, lens, focal length, digital zoom.
 
-    ``orientation`` is there where the picture was turned to be upright. Without a note, or with one that cannot be
-    read, nothing is known.
+    ``orientation`` is 1 where the note says that the picture was taken upright, another where it was turned to be so.
+    Without a note, or with one that cannot be read, nothing is known.
     """
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
@@ -75,10 +75,10 @@ def reported_settings(data: bytes) -> dict[str, str | int | float]:
     body = " ".join(str(note[tag]).strip(" \0") for tag in _BODY if tag in note)
     words = {"body": body, "lens": str(note.get(ExifTags.Base.LensModel, "")).strip(" \0")}
     numbers = {name: _number(note.get(tag)) for name, tag in _NUMBERS.items()}
-    turned = note.get(ExifTags.Base.Orientation, 1)
+    turned = note.get(ExifTags.Base.Orientation)
     found: dict[str, str | int | float] = {name: word for name, word in words.items() if word}
     found |= {name: number for name, number in numbers.items() if number is not None}
-    return found | ({"orientation": int(turned)} if turned in range(2, 9) else {})
+    return found | ({"orientation": int(turned)} if turned in range(1, 9) else {})
 
 
 def _number(value: object) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,10 +19,14 @@ from calibration.files import read_bytes, read_document, readable_name, write_by
 from calibration.lens import Lens
 from capture.binding import Setting, common_mode, mode_of
 from capture.board_hunt import Hint, hunt_views
+from capture.cameras.base import Camera
 from capture.cameras.open import open_camera
+from capture.cameras.sim_board import SimBoard
+from capture.cameras.sim_options import parse_sim_uri
 from capture.frame import Clock, Frame
 from capture.picture import PICTURE_SUFFIXES, decode_picture, encode_png, reported_settings
 from capture.stop import StopFlag
+from patches.board_pdf import MARGIN_MM, board_pdf, page_size_mm
 from pipeline.coverage_figure import coverage_png
 
 BOARD_FILE = "board.json"
@@ -117,6 +123,7 @@ def views_before_camera(
     """Watch the board before the camera at ``uri``; pictures that count are kept in a new folder in ``folder``.
 
     :class:`Interrupted` when somebody wants the end: the pictures that were kept can be calibrated from.
+    :class:`BadInput` when none was kept.
     """
     kept = folder / f"pictures-{datetime.fromtimestamp(clock.wall_ns() / 1e9, UTC):%Y%m%dT%H%M%SZ}"
 
@@ -130,12 +137,31 @@ def views_before_camera(
             _draw(list(hint.views.values()), folder / COVERAGE_FILE)
         tell(hint)
 
-    with open_camera(uri, sheet_folder=folder, clock=clock) as camera:
+    with _open(uri, board, folder, clock) as camera:
         hunt = hunt_views(camera, board, keep=keep, tell=show, clock=clock, most=most, seconds=seconds, stop=stop)
         if hunt.interrupted:
             hint = f"dpcam calibrate camera {kept} calibrates from what was kept" if hunt.views else ""
             raise Interrupted(f"interrupted after {len(hunt.views)} views of the board", hint=hint, where=str(kept))
+        if not hunt.views:
+            raise BadInput(
+                f"the camera {camera.identity} showed no view of the board that counts, in {seconds:g} s or all its "
+                "pictures",
+                hint="hold the whole board still before it; the board file must describe the board that was printed",
+                where=camera.identity,
+            )
         return BoardViews(camera.identity, board, hunt.views, common_mode(hunt.modes))
+
+
+def _open(uri: str, board: Board, folder: Path, clock: Clock) -> Camera:
+    """The camera at ``uri``; before a simulated one somebody holds the board, printed on a page of its own."""
+    if not uri.startswith("sim:"):
+        return open_camera(uri, sheet_folder=folder, clock=clock)
+    width_mm, height_mm = (math.ceil(side + 2 * MARGIN_MM) for side in (board.width_mm, board.height_mm))
+    paper = f"{width_mm}x{height_mm}"
+    with tempfile.TemporaryDirectory() as drawer:
+        pdf = Path(drawer) / "board.pdf"
+        write_bytes(pdf, board_pdf(board, paper))
+        return SimBoard(parse_sim_uri(uri), pdf, page_size_mm(board, paper), clock)
 
 
 def views_of_file(path: Path) -> BoardViews:

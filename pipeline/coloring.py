@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.camera import CameraModel
-from calibration.color import ColorResponse, ColorSwatch
+from calibration.color import ColorResponse, ColorSwatch, encoded
 from calibration.color_fit import fit_color
 from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes, write_document
 from calibration.sheet import Sheet
-from capture.chart import UNEVEN, ChartPhoto, combine, is_chart, read_chart
+from capture.chart import DIM, UNEVEN, ChartPhoto, combine, is_chart, read_chart
 from capture.picture import decode_color
 from patches.chart import ChartOrder, chart_pdf, lay_out_chart
 from patches.spec import TransformSpec
@@ -102,11 +102,6 @@ def _response(
     )
 
 
-def refit(response: ColorResponse, seed: int = 0) -> ColorResponse:
-    """The same evidence, fitted again by the present code."""
-    return response.model_copy(update={"fit": fit_color(response.swatches, seed)})
-
-
 def _warnings(photos: Sequence[ChartPhoto], swatches: Sequence[ColorSwatch]) -> list[str]:
     """What was cut off, and light that the white paper could not even out."""
     clipped = [each.asked for each in swatches if each.clipped]
@@ -114,6 +109,12 @@ def _warnings(photos: Sequence[ChartPhoto], swatches: Sequence[ColorSwatch]) -> 
     if clipped:
         said.append(f"{len(clipped)} of {len(swatches)} colors are cut off above, such as {clipped[0]}; left out")
     for photo in photos:
+        white = float(encoded(photo.white).max())
+        if white < DIM:
+            said.append(
+                f"{photo.name}: the paper's white is seen as {255 * white:.0f} of 255, {255 * DIM:.0f} to 240 wanted: "
+                "training takes the patch for as much darker than its target"
+            )
         if photo.dark.any():
             said.append(f"{photo.name}: {int(photo.dark.sum())} fields are cut off below: the camera shows them as 0")
         if photo.unevenness > UNEVEN[0]:

@@ -11,6 +11,7 @@ from calibration.camera import CameraModel
 from calibration.errors import BadInput, BadUsage, MissingFile
 from calibration.files import files_of_format, make_folder, read_document, write_bytes, write_text
 from calibration.sheet import SHEET_FORMAT, Sheet
+from capture.cameras.open import seeded_address
 from pipeline.config import LAB_FILE, Config, Settings, load_settings
 from pipeline.recognizers import Recognizer, load_recognizers, zoo_folder
 
@@ -82,6 +83,11 @@ class Lab:
     def plan(self) -> Path:
         """The plan file."""
         return self.folder / "plan.json"
+
+    @property
+    def camera_uri(self) -> str:
+        """The camera's address; a simulated one takes the lab's seed unless its address names one."""
+        return seeded_address(self.config.camera.uri, self.config.lab.seed)
 
     @property
     def patch_arm(self) -> str:

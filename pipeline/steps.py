@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import numpy as np
 from calibration.errors import MissingFile
 from calibration.files import files_of_format, write_document
 from calibration.sheet import SHEET_FORMAT, Sheet
-from capture.cameras.sim_options import parse_sim_uri
 from capture.plan import Condition, Plan, make_plan
 from capture.session import FrameRecord, Session, SkipRecord
 from pipeline.capturing import CaptureOrder, plan_sheets, unfinished_session
@@ -83,7 +82,7 @@ def capture_order(
     A simulated camera always follows the plan, a live one unless a number of frames is asked for, and pictures on
     disk only when a plan is named. An unfinished session of the same plan is resumed unless ``new``.
     """
-    uri = _seeded(lab.config.camera.uri, lab.config.lab.seed)
+    uri = lab.camera_uri
     sessions = out or lab.sessions
     is_lab = (lab.folder / LAB_FILE).is_file()
     chosen = plan or _default_plan(lab, uri, frames, is_lab) if use_plan else None
@@ -145,13 +144,6 @@ def _conditions(lab: Lab) -> list[Condition]:
         Condition(distance_mm=distance, yaw_deg=yaw, pitch_deg=pitch, light=light)
         for distance, yaw, pitch, light in crossed
     ]
-
-
-def _seeded(uri: str, seed: int) -> str:
-    """A simulated camera takes the lab's seed unless its own address names one."""
-    if not uri.startswith("sim:") or "seed=" in uri:
-        return uri
-    return replace(parse_sim_uri(uri), seed=seed).uri
 
 
 def _default_plan(lab: Lab, uri: str, frames: int | None, is_lab: bool) -> Path | None:

@@ -89,12 +89,16 @@ def other_signs(lab: Lab, wish: Wish, known: Iterable[str]) -> list[Artwork]:
 def lab_spec(lab: Lab) -> TransformSpec:
     """The EOT ranges of a lab: those in the file that ``train.spec`` names, or else those that its plan covers.
 
-    From the plan come distances and angles, with a margin; the rest is the default. :class:`MissingFile` or
-    :class:`BadConfig` when a file is named and is not there, or is no spec.
+    :class:`MissingFile` or :class:`BadConfig` when a file is named and is not there, or is no spec.
     """
-    plan, default = lab.config.plan, TransformSpec()
     if lab.config.train.spec:
         return _named_spec(lab.folder / lab.config.train.spec)
+    return plan_spec(lab)
+
+
+def plan_spec(lab: Lab) -> TransformSpec:
+    """The EOT ranges that a lab's plan covers: distances and angles with a margin; the rest is the default."""
+    plan, default = lab.config.plan, TransformSpec()
     distances = (min(plan.distances_mm) / DISTANCE_MARGIN, max(plan.distances_mm) * DISTANCE_MARGIN)
     yaw = min(max(abs(angle) for angle in plan.yaws_deg) + ANGLE_MARGIN_DEG, 80.0)
     pitch = min(max(abs(angle) for angle in plan.pitches_deg) + ANGLE_MARGIN_DEG, 80.0)

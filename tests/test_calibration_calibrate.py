@@ -87,6 +87,19 @@ def test_a_second_set_takes_the_place_of_halves():
     assert found.held_out_px == pytest.approx(0.2 * np.sqrt(2), rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (lambda: _parallel(0), "the second set, to compare with: the boards are turned against each other by"),
+        (lambda: many_views(5, seed=8), "the second set, to compare with: 5 usable views"),
+    ],
+    ids=["all frontal", "too few"],
+)
+def test_a_second_set_that_is_no_calibration_says_nothing_of_another(second, message):
+    with pytest.raises(BadInput, match=message):
+        calibrate_camera(many_views(20, seed=7), camera="known", check=second())
+
+
 def test_kept_corners_give_the_same_calibration():
     views = many_views(12, seed=9)
     kept = evidence_of(BOARD, views)

@@ -14,8 +14,10 @@ from PIL import Image
 
 from calibration.board import Board
 from calibration.camera import CameraModel
+from calibration.crossval import disagreement_px
 from calibration.files import read_document
 from calibration.geometry import View, pose_from_view
+from capture.cameras.sim_options import parse_sim_uri
 
 SIZE = (480, 360)
 PNG = b"\x89PNG"
@@ -202,6 +204,45 @@ def test_a_refused_set_leaves_a_picture_of_what_it_lacks(run, pictures, tmp_path
 def test_one_source_at_a_time(words, run):
     code, answer = run("calibrate", "camera", *words)
     assert (code, answer["errors"][0]["code"]) == (2, "usage")
+
+
+def test_a_refitted_file_has_its_own_board(run):
+    code, answer = run("calibrate", "camera", "--refit", "x.json", "--board", "y.json")
+    assert (code, answer["errors"][0]["where"]) == (2, "--board")
+
+
+def test_live_without_a_board_says_so(run, pictures, tmp_path):
+    (tmp_path / "walls").mkdir()
+    (tmp_path / "walls" / "wall.png").write_bytes((pictures / "wall.png").read_bytes())
+    code, answer = run("calibrate", "camera", "--live", "--camera", "folder:walls")
+    assert code == 3
+    assert "showed no view of the board" in answer["errors"][0]["message"]
+
+
+def test_live_before_the_simulated_camera_somebody_holds_the_board(run, tmp_path):
+    """Its lens comes back: whole way from the printed page through optics and noise to the camera file."""
+    (tmp_path / "lab.toml").write_text('[lab]\nseed = 7\n[camera]\nuri = "sim:?width=640&height=360"\n')
+    code, answer = run("calibrate", "camera", "--live", "--views", 12)
+    data = answer["data"]
+    assert (code, data["missing"]) == (0, []), answer
+    truth = parse_sim_uri(data["name"]).camera_model()
+    assert data["focal_px"] == pytest.approx([truth.fx, truth.fy], rel=0.003)
+    model = read_document(tmp_path / data["camera"], CameraModel)
+    assert disagreement_px(model, truth, np.array([[160.0, 90], [320, 180], [480, 270]])).max() < 0.5
+    _, would = run("capture", "--dry-run", "--no-plan")
+    assert would["data"]["camera"] == data["name"]
+
+
+def test_a_calibration_bears_the_name_by_which_a_session_knows_the_camera(run, pictures, tmp_path):
+    (tmp_path / "lab.toml").write_text("[lab]\nseed = 7\n")
+    code, answer = run("calibrate", "camera", pictures, "--board", pictures / "board.json")
+    assert code == 0, answer
+    (tmp_path / "plan.json").write_text("{}")
+    _, would = run("capture", "--dry-run", "--no-plan")
+    assert answer["data"]["name"] == would["data"]["camera"] == "sim:lab?seed=7"
+    code, answer = run("calibrate", "camera", "--refit", answer["data"]["camera"], "--camera", "rtsp://me:secret@cam/x")
+    assert code == 0, answer
+    assert answer["data"]["name"] == "rtsp://cam/x", "passwords do not go into the file"
 
 
 @pytest.mark.parametrize("pattern", ["apriltag", "chessboard"])

@@ -10,15 +10,17 @@ import pytest
 from charts import photograph
 
 from calibration.color import ColorResponse
+from calibration.color_fit import fit_color
 from calibration.files import read_document, write_bytes
 from calibration.sheet import Sheet
 from capture.localize import localize
-from capture.picture import encode_png
+from capture.picture import decode_picture, encode_png
 from capture.response import see_swatches
 from patches.spec import TransformSpec
 from pipeline.cli.app import main
 from pipeline.color_drift import Strip, compare, read_strip
-from pipeline.coloring import refit
+from pipeline.lab import open_lab
+from pipeline.training_order import lab_spec, plan_spec
 
 GOLDEN = Path(__file__).parent / "golden" / "session"
 PRINTING = ("print_color", "print_black", "print_white", "print_dot_gain", "print_saturation")
@@ -39,12 +41,16 @@ def the_chart(folder: Path) -> Sheet:
     return read_document(path, Sheet)
 
 
-@pytest.fixture
-def measured(folder, run) -> dict:
+def measured_in_lab(folder: Path, run) -> dict:
     sheet = next(folder.glob("chart-*.json"))
     code, answer = run("calibrate", "color", folder / "photos", "--sheet", sheet, "--spec", "spec.json")
     assert code == 0, answer
     return answer["data"]
+
+
+@pytest.fixture
+def measured(folder, run) -> dict:
+    return measured_in_lab(folder, run)
 
 
 def test_a_chart_then_a_response(measured, folder, tmp_path):
@@ -55,15 +61,27 @@ def test_a_chart_then_a_response(measured, folder, tmp_path):
     assert response.chart == the_chart(folder).id
     assert response.photos == ["one.png"]
     assert len(response.swatches) == measured["colors"] == 151
-    assert refit(response) == response, "the evidence is in the file"
+    assert fit_color(response.swatches) == response.fit, "the evidence is in the file"
     assert 100_000 < measured["gamut_volume"] < 500_000
 
 
-def test_training_takes_the_response(measured, tmp_path):
-    spec, default = read_document(tmp_path / "spec.json", TransformSpec), TransformSpec()
-    response = read_document(tmp_path / measured["color"], ColorResponse)
-    assert spec.print_color == response.fit.model
-    assert spec.model_dump(exclude=set(PRINTING)) == default.model_dump(exclude=set(PRINTING))
+@pytest.mark.parametrize("named", ["", '[train]\nspec = "spec.json"\n'], ids=["names no spec", "names it already"])
+def test_training_takes_the_response_and_keeps_what_the_plan_says(named, folder, run, tmp_path):
+    (tmp_path / "lab.toml").write_text(f"{named}[plan]\ndistances_mm = [700.0, 900.0]\nyaws_deg = [0.0]\n")
+    data = measured_in_lab(folder, run)
+    spec = read_document(tmp_path / "spec.json", TransformSpec)
+    assert spec.print_color == read_document(tmp_path / data["color"], ColorResponse).fit.model
+    lab = open_lab(tmp_path, environ={}, user_file=None)
+    assert spec.distance_mm[1] < 1200
+    assert spec.model_dump(exclude=set(PRINTING)) == plan_spec(lab).model_dump(exclude=set(PRINTING))
+    assert lab_spec(open_lab(tmp_path, environ={}, user_file=None, flags={"train.spec": "spec.json"})) == spec
+
+
+def test_a_new_spec_has_the_ranges_of_the_one_that_the_lab_names(folder, run, tmp_path):
+    (tmp_path / "fitted.json").write_text(TransformSpec(yaw_deg=(-1.0, 1.0)).model_dump_json())
+    (tmp_path / "lab.toml").write_text('[train]\nspec = "fitted.json"\n')
+    measured_in_lab(folder, run)
+    assert read_document(tmp_path / "spec.json", TransformSpec).yaw_deg == (-1.0, 1.0)
 
 
 def test_other_ranges_of_a_spec_stay(folder, run, tmp_path):
@@ -81,6 +99,32 @@ def test_a_chart_is_named_by_its_id_in_the_lab_too(folder, run):
     assert run("calibrate", "chart", "--seed", 0)[0] == 0
     code, answer = run("calibrate", "color", folder / "photos", "--sheet", the_chart(folder).id, "--camera", "rig")
     assert code == 0, answer
+
+
+def test_paper_that_was_seen_dark_is_a_warning(folder, run, tmp_path):
+    dark = decode_picture((folder / "photos" / "one.png").read_bytes(), "one.png") // 2
+    write_bytes(tmp_path / "dark.png", encode_png(dark))
+    code, answer = run("calibrate", "color", "dark.png", "--sheet", next(folder.glob("chart-*.json")))
+    assert code == 0, answer
+    assert "dark.png: the paper's white is seen as" in answer["data"]["warnings"][0]
+
+
+def test_a_password_in_the_cameras_address_stays_here(folder, run, tmp_path):
+    sheet = next(folder.glob("chart-*.json"))
+    code, answer = run(
+        "calibrate", "color", folder / "photos", "--sheet", sheet, "--camera", "rtsp://me:secret@192.0.2.1/x"
+    )
+    assert code == 0, answer
+    response = read_document(tmp_path / answer["data"]["color"], ColorResponse)
+    assert response.camera == "rtsp://192.0.2.1/x"
+
+
+@pytest.mark.parametrize("words", [("--date", "31.12.2026"), ("--operator", "x" * 61), ("--paper", "A9")])
+def test_charts_that_cannot_be_made(words, run, tmp_path):
+    code, answer = run("calibrate", "chart", *words)
+    assert code == 3, answer
+    assert words[1][:20] in answer["errors"][0]["message"]
+    assert not (tmp_path / "calibration").exists()
 
 
 def test_a_limit_that_is_not_met(folder, run, tmp_path):

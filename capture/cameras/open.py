@@ -11,6 +11,7 @@ from calibration.errors import BadUsage, MissingFile
 from calibration.files import readable_name
 from capture.cameras.base import Camera
 from capture.cameras.live import LiveCamera, Timing
+from capture.cameras.sim_options import parse_sim_uri
 from capture.frame import Clock
 from capture.picture import PICTURE_SUFFIXES
 
@@ -60,6 +61,13 @@ def safe_address(uri: str) -> str:
         return uri.partition("://")[0] + "://"
     bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
     return _SECRET.sub(r"\1***", bare)
+
+
+def seeded_address(uri: str, seed: int) -> str:
+    """A simulated camera takes ``seed`` unless its own address names one; all other addresses stay as they are."""
+    if not uri.startswith("sim:") or "seed=" in uri:
+        return uri
+    return replace(parse_sim_uri(uri), seed=seed).uri
 
 
 def _split(uri: str) -> tuple[str, str]:

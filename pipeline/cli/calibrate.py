@@ -56,6 +56,7 @@ def camera(
     lab: LabOption = Path(),
 ) -> Result:
     """Fit the camera model to views of the board; sets that cannot support one are refused."""
+    from capture.cameras.open import safe_address
     from pipeline.calibrating import (
         CALIBRATION_FILE,
         CalibrationOrder,
@@ -66,19 +67,22 @@ def camera(
     )
 
     _one_source(pictures, live, refit)
-    folder, settings = lab / FOLDER, enter_lab(lab, {"camera.uri": camera}, required=False).config
+    if refit and board:
+        raise BadUsage(f"{refit} has its own board, --board {board} is not for --refit", where="--board")
+    folder, opened = lab / FOLDER, enter_lab(lab, {"camera.uri": camera}, required=False)
+    uri = opened.camera_uri
     if refit:
         seen = views_of_file(refit)
-        seen = replace(seen, camera=camera) if camera else seen
+        seen = replace(seen, camera=safe_address(uri)) if camera else seen
     elif live:
-        seen = _watch(settings.camera.uri, board_in(folder, board), folder, views, seconds)
+        seen = _watch(uri, board_in(folder, board), folder, views, seconds)
     else:
-        seen = views_in_pictures(pictures or [], board_in(folder, board), _name(settings.camera.uri))
+        seen = views_in_pictures(pictures or [], board_in(folder, board), safe_address(uri))
     order = CalibrationOrder(
         out=out or folder / CALIBRATION_FILE,
         lens=None if lens == "auto" else lens,
         check=views_in_pictures(check, seen.board, seen.camera) if check else None,
-        distances_mm=settings.plan.distances_mm,
+        distances_mm=opened.config.plan.distances_mm,
     )
     found = calibrate(seen, order)
     return Result(_data(found, order.out), _lines(found, order.out), _tables(found), _over(found, limit_px, order.out))
@@ -133,12 +137,6 @@ def _one_source(pictures: list[Path] | None, live: bool, refit: Path | None) -> 
         raise BadUsage(
             f"calibrate from pictures, from the camera (--live), or from a camera file (--refit); got {said}"
         )
-
-
-def _name(uri: str) -> str:
-    from capture.cameras.open import safe_address
-
-    return safe_address(uri)
 
 
 def _watch(uri: str, board: Board, folder: Path, views: int, seconds: float) -> BoardViews:

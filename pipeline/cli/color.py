@@ -12,7 +12,7 @@ from calibration.errors import BadInput, DpcamError, Incomplete, LimitNotMet
 from pipeline.cli.command import LabOption, SeedOption
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
-from pipeline.cli.paper import PngOption
+from pipeline.cli.paper import DateOption, OperatorOption, PngOption, sheet_flags
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ NAMED = 5
 def chart(
     paper: Annotated[str, typer.Option(help="Paper size, such as A4 or Letter.")] = "A4",
     first_tag_id: Annotated[int | None, typer.Option(help="Its first tag's id; the family's last by default.")] = None,
-    date: Annotated[str | None, typer.Option(help="Date to print on it, YYYY-MM-DD.")] = None,
-    operator: Annotated[str | None, typer.Option(help="Name to print on it.")] = None,
+    date: DateOption = None,
+    operator: OperatorOption = None,
     png: PngOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for both files; calibration/ of the lab by default.")] = None,
     seed: SeedOption = None,
@@ -40,7 +40,8 @@ def chart(
     from pipeline.sheets import draw_pages
 
     first = FIRST_TAG_ID if first_tag_id is None else first_tag_id
-    made = write_chart(out or lab / FOLDER, ChartOrder(paper, first, seed or 0, date, operator))
+    said = enter_lab(lab, sheet_flags(None, None, date, operator), required=False).config.sheet
+    made = write_chart(out or lab / FOLDER, ChartOrder(paper, first, seed or 0, said.date, said.operator))
     pictures = [] if png is None else draw_pages(made.pdf, [made.pdf.with_suffix(".png")], png)
     data = {"chart": made.chart.id, "pdf": str(made.pdf), "sheet": str(made.sheet), "fields": len(made.chart.strip)}
     lines = [f"wrote {made.pdf}: print it at 100 % on {paper}, as the patches will be"]
@@ -54,7 +55,7 @@ def color(
     out: Annotated[Path | None, typer.Option(help="Color file; calibration/color.json of the lab by default.")] = None,
     spec: Annotated[
         Path | None,
-        typer.Option(help="Also put the response into this transform file, which is made if it is not there."),
+        typer.Option(help="Also put the response into this transform file; a new one has the lab's other ranges."),
     ] = None,
     camera: Annotated[str | None, typer.Option(help="Name of the camera; the lab's camera by default.")] = None,
     calibration: Annotated[Path | None, typer.Option(help="Camera file, to take its distortion off.")] = None,
@@ -69,10 +70,10 @@ def color(
     from pipeline.coloring import COLOR_FILE, measure_color, print_spec
 
     model = read_document(calibration, CameraModel) if calibration else None
-    name = camera or (model.camera if model else _lab_camera(lab))
+    name = model.camera if model and not camera else _camera_name(lab, camera)
     measured = measure_color(photos, read_document(_chart_file(sheet, lab), Sheet), name, model, seed or 0)
     found, path = measured.response, out or lab / FOLDER / COLOR_FILE
-    exported = print_spec(found, _base(spec)) if spec else None
+    exported = print_spec(found, _base(spec, lab)) if spec else None
     write_document(path, found)
     if spec and exported:
         write_document(spec, exported)
@@ -103,10 +104,10 @@ def session_color(
     return Result(_drift_data(found), _drift_lines(found), [], errors)
 
 
-def _lab_camera(lab: Path) -> str:
+def _camera_name(lab: Path, camera: str | None) -> str:
     from capture.cameras.open import safe_address
 
-    return safe_address(enter_lab(lab, required=False).config.camera.uri)
+    return safe_address(enter_lab(lab, {"camera.uri": camera}, required=False).camera_uri)
 
 
 def _chart_file(sheet: str, lab: Path) -> Path:
@@ -115,12 +116,18 @@ def _chart_file(sheet: str, lab: Path) -> Path:
     return own if not Path(sheet).is_file() and own.is_file() else Path(sheet)
 
 
-def _base(spec: Path) -> TransformSpec:
-    """What is in the file already, the default ranges if it is not there."""
+def _base(spec: Path, lab: Path) -> TransformSpec:
+    """What is in the file already; if it is not there, what the lab trains through without it."""
     from calibration.files import read_document
     from patches.spec import TransformSpec
+    from pipeline.training_order import lab_spec, plan_spec
 
-    return read_document(spec, TransformSpec) if spec.exists() else TransformSpec()
+    if spec.exists():
+        return read_document(spec, TransformSpec)
+    opened = enter_lab(lab, required=False)
+    named = opened.config.train.spec
+    is_this = named is not None and (opened.folder / named).resolve() == spec.resolve()
+    return plan_spec(opened) if is_this else lab_spec(opened)
 
 
 def _data(found: ColorResponse, path: Path, spec: Path | None) -> dict[str, Any]:
@@ -152,7 +159,7 @@ def _lines(found: ColorResponse, path: Path, spec: Path | None) -> list[str]:
         f"{len(found.photos)} photographs",
         *(f"warning: {warning}" for warning in found.warnings),
     ]
-    return [*lines, f"wrote {spec}: training through it sees this printer"] if spec else lines
+    return [*lines, f"wrote {spec}: training sees this printer once lab.toml names it: [train] spec"] if spec else lines
 
 
 def _candidates(found: ColorResponse) -> Table:
