@@ -22,6 +22,7 @@ KEPT_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 """Names that count as pictures in a folder, in any case."""
 
+ORIENTATIONS = tuple(range(1, 9))
 _BODY = (ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.BodySerialNumber)
 _NUMBERS = {"focal_length_mm": ExifTags.Base.FocalLength, "digital_zoom": ExifTags.Base.DigitalZoomRatio}
 
@@ -75,10 +76,10 @@ def reported_settings(data: bytes) -> dict[str, str | int | float]:
     body = " ".join(str(note[tag]).strip(" \0") for tag in _BODY if tag in note)
     words = {"body": body, "lens": str(note.get(ExifTags.Base.LensModel, "")).strip(" \0")}
     numbers = {name: _number(note.get(tag)) for name, tag in _NUMBERS.items()}
-    turned = note.get(ExifTags.Base.Orientation)
+    turned = _number(note.get(ExifTags.Base.Orientation))
     found: dict[str, str | int | float] = {name: word for name, word in words.items() if word}
     found |= {name: number for name, number in numbers.items() if number is not None}
-    return found | ({"orientation": int(turned)} if turned in range(1, 9) else {})
+    return found | ({"orientation": int(turned)} if turned in ORIENTATIONS else {})
 
 
 def _number(value: object) -> float | None:
