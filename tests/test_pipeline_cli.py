@@ -103,6 +103,8 @@ def test_help_is_light(tmp_path: Path):
         (["localize", "no-such-session", "--json"], 3, "no-such-session"),
         (["session", "check", ".", "--json"], 3, "session.json"),
         (["plan", "--json"], 3, "lab.toml"),
+        (["sheet", "make", "--arm", "blank", "--lab", "mistyped", "--json"], 3, "mistyped"),
+        (["config", "show", "--lab", "mistyped", "--json"], 3, "mistyped"),
         (["capture", "--camera", "carrier-pigeon:", "--json"], 2, "carrier-pigeon"),
         (["capture", "--camera", "no-such-film.mp4", "--json"], 3, "no-such-film.mp4"),
         (["capture", "--camera", "/dev/video99", "--frames", "1", "--json"], 4, "video99"),

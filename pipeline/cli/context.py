@@ -20,10 +20,14 @@ def user_file() -> Path:
 
 
 def enter_lab(folder: Path, flags: Mapping[str, Any] | None = None, *, required: bool = True) -> Lab:
-    """The lab in ``folder`` with all layers of its settings."""
+    """The lab in ``folder`` with all layers of its settings.
+
+    With ``required`` off the defaults will do where no folder was named: one that is named must be a lab.
+    """
     from pipeline.lab import open_lab
 
-    return open_lab(folder, environ=os.environ, user_file=user_file(), flags=flags, required=required)
+    needed = required or folder != Path()
+    return open_lab(folder, environ=os.environ, user_file=user_file(), flags=flags, required=needed)
 
 
 def ask(question: str) -> str:
