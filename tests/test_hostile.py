@@ -172,6 +172,8 @@ def test_an_answer_that_nobody_takes_is_no_bug(words, code, tmp_path):
 
 def test_an_answer_fits_through_any_pipe(tmp_path):
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    (tmp_path / "ü\udcff").mkdir()
+    (tmp_path / "ü\udcff" / "lab.toml").touch()
     done = dpcam("config show --json --lab $'ü\\xff'", cwd=tmp_path, env=environ)
     assert json.loads(done.stdout)["exit_code"] == 0
     done = dpcam("score $'ü\\xff' --json", cwd=tmp_path, env=environ)

@@ -14,7 +14,7 @@ from printed import Scan, cross_error, frame_errors, poppler, swatch_errors, tag
 
 from calibration.files import sha256_bytes
 from calibration.geometry import Box
-from calibration.sheet import Sheet, Tiles, paper_size_mm
+from calibration.sheet import SHEET_TAGS, Sheet, Tiles, paper_size_mm
 from calibration.solve import fit_plane
 from calibration.tags import detect_full, to_gray
 from patches.artwork import artwork
@@ -43,7 +43,7 @@ def random_order(number: int) -> tuple[SheetOrder, np.ndarray]:
     octagon = number % 5 == 2
     geometry = frame_geometry(sign, width_mm, FrameOrder("outline")) if octagon else PatchGeometry.around(width_mm)
     texture = random.integers(0, 128, (geometry.texels, geometry.texels, 3), dtype=np.uint8)
-    first, digest = int(random.integers(0, 580)), sha256_bytes(texture_png(texture))
+    first, digest = int(random.integers(0, SHEET_TAGS - 4)), sha256_bytes(texture_png(texture))
     order = SheetOrder("noise", "stop", sign.outline, sign.aspect, geometry, paper, first, number, digest)
     return replace(order, tiled=tiled, date="2026-01-31", operator="Ada"), texture
 

@@ -95,7 +95,7 @@ def test_the_board_that_was_made_is_the_board_that_is_looked_for(run, pictures, 
     code, answer = run("calibrate", "camera", pictures, "--out", "deep/camera.json")
     assert code == 0
     assert (tmp_path / "deep" / "camera.json").is_file()
-    assert answer["data"]["name"] == "sim:", "the lab's camera"
+    assert answer["data"]["name"] == "sim:lab?seed=1", "the lab's camera"
 
 
 def test_over_the_limit(run, pictures, tmp_path):
