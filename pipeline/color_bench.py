@@ -8,8 +8,9 @@ drew, by recognizers that no patch was trained on.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,10 @@ from capture.picture import encode_png
 from capture.plan import Condition, Shot
 from patches.chart import ChartOrder
 from pipeline.coloring import FROM_PRINT_TO_PRINT, measure_color, print_spec, write_chart
-from pipeline.lab import create_lab, open_lab
+from pipeline.lab import Lab, create_lab, open_lab
 from pipeline.result import Result, Table
 from pipeline.statistics import Points, Stratum, stratified_mean
-from pipeline.training import JUDGE_SEED_OFFSET
+from pipeline.training import JUDGE_SEED_OFFSET, Progress
 from pipeline.training_bench import convertible, loaded, training_bench
 from pipeline.training_order import Wish, train_order
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from patches.surrogates import Surrogate
 
 Pixels = NDArray[np.uint8]
-Progress = Callable[[float, str], None]
 
 CLASSES = ("general-caution", "stop", "priority-road", "speed-limit-50")
 CHART_SEEN = (
@@ -64,15 +64,6 @@ AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """A training before anything is known of the printer, and who takes part in it."""
-
-    order: TrainOrder
-    surrogates: Sequence[Surrogate]
-    judges: Sequence[Surrogate]
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """Held-out recognizers on the prints of one printer: shares of right answers, mean over recognizers and classes.
 
@@ -90,21 +81,29 @@ def bench_color(effort: Effort, seed: int, progress: Progress) -> list[Verdict]:
     """Every printer's verdict. What is trained without a response is trained once, and printed by all of them."""
     with tempfile.TemporaryDirectory() as folder:
         responses = {printer: photographed_response(Path(folder) / printer, printer) for printer in effort.printers}
-        courses = [_course(Path(folder) / "lab", label, effort, seed + k) for label, k in _cases(effort)]
-    specs = [None, *(response for response in responses.values())]
-    textures = []
-    for number, (response, course) in enumerate((spec, course) for spec in specs for course in courses):
-        textures.append(_trained(course, response))
-        progress((number + 1) / (len(specs) * len(courses)), f"patch {number + 1} of {len(specs) * len(courses)}")
-    rows = [textures[start : start + len(courses)] for start in range(0, len(textures), len(courses))]
+        lab = _lab(Path(folder) / "lab", effort, seed)
+        bench = training_bench(lab, effort.classes)
+        orders = [
+            replace(train_order(lab, Wish.of(label), bench.known), seed=seed + run)
+            for label in effort.classes
+            for run in range(effort.seeds)
+        ]
+    surrogates, judges = loaded(bench.surrogates), loaded(convertible(bench.held_out))
+    total, done = len(orders) * (1 + len(responses)), count(1)
+
+    def trained(response: ColorResponse | None) -> list[Pixels]:
+        textures = []
+        for order in orders:
+            textures.append(_trained(order, response, surrogates))
+            number = next(done)
+            progress(number / total, f"patch {number} of {total}")
+        return textures
+
+    plain = trained(None)
     return [
-        _verdict(printer, response, courses, rows[0], row, effort)
-        for (printer, response), row in zip(responses.items(), rows[1:], strict=True)
+        _verdict(printer, response, orders, judges, plain, trained(response), effort)
+        for printer, response in responses.items()
     ]
-
-
-def _cases(effort: Effort) -> list[tuple[str, int]]:
-    return [(label, run) for label in effort.classes for run in range(effort.seeds)]
 
 
 def photographed_response(folder: Path, printer: str) -> ColorResponse:
@@ -123,26 +122,24 @@ def photograph_chart(folder: Path, chart: Sheet, printer: str, condition: Condit
         return camera.read().pixels
 
 
-def _course(folder: Path, label: str, effort: Effort, seed: int) -> Course:
-    """What `dpcam train` would do in a fresh lab."""
+def _lab(folder: Path, effort: Effort, seed: int) -> Lab:
+    """A fresh one, as `dpcam init` makes it."""
     create_lab(folder, seed=seed)
-    lab = open_lab(folder, environ={}, user_file=None, flags={"lab.seed": seed, "train.steps": effort.steps})
-    bench = training_bench(lab, [label])
-    order = train_order(lab, Wish.of(label), bench.known)
-    return Course(order, loaded(bench.surrogates), loaded(convertible(bench.held_out)))
+    return open_lab(folder, environ={}, user_file=None, flags={"train.steps": effort.steps})
 
 
-def _trained(course: Course, response: ColorResponse | None) -> Pixels:
+def _trained(order: TrainOrder, response: ColorResponse | None, surrogates: Sequence[Surrogate]) -> Pixels:
     from patches.train import train_patch
 
-    spec = print_spec(response, course.order.spec) if response else course.order.spec
-    return train_patch(replace(course.order, spec=spec), course.surrogates, ()).texture
+    spec = print_spec(response, order.spec) if response else order.spec
+    return train_patch(replace(order, spec=spec), surrogates, ()).texture
 
 
 def _verdict(
     printer: str,
     response: ColorResponse,
-    courses: Sequence[Course],
+    orders: Sequence[TrainOrder],
+    judges: Sequence[Surrogate],
     plain: Sequence[Pixels],
     known: Sequence[Pixels],
     effort: Effort,
@@ -150,7 +147,10 @@ def _verdict(
     """``(runs, draws)`` shares of right answers for both, and what lies between them."""
     without, measured = (
         np.array(
-            [_judged(each, printed(ink, 1.0, printer), effort.draws) for each, ink in zip(courses, inks, strict=True)]
+            [
+                _judged(each, judges, printed(ink, 1.0, printer), effort.draws)
+                for each, ink in zip(orders, inks, strict=True)
+            ]
         )
         for inks in (plain, known)
     )
@@ -160,15 +160,13 @@ def _verdict(
     return Verdict(printer, response.fit.delta_e_after, float(without.mean()), float(measured.mean()), gain)
 
 
-def _judged(course: Course, seen: Pixels, draws: int) -> list[float]:
+def _judged(order: TrainOrder, judges: Sequence[Surrogate], seen: Pixels, draws: int) -> list[float]:
     """Shares of right answers, mean over the judges, for each draw of views; ``seen``: the texture as printed."""
     from patches.train import accuracy, mean
 
-    spec = course.order.spec.model_copy(update=FROM_PRINT_TO_PRINT)
-    order, first = replace(course.order, spec=spec), course.order.seed + JUDGE_SEED_OFFSET
-    return [
-        mean(accuracy(seen, order, course.judges, seed=first + number, count=AT_ONCE)) or 0.0 for number in range(draws)
-    ]
+    spec, first = order.spec.model_copy(update=FROM_PRINT_TO_PRINT), order.seed + JUDGE_SEED_OFFSET
+    order = replace(order, spec=spec)
+    return [mean(accuracy(seen, order, judges, seed=first + number, count=AT_ONCE)) or 0.0 for number in range(draws)]
 
 
 def color_result(verdicts: Sequence[Verdict], effort: Effort) -> Result:

@@ -120,6 +120,11 @@ def write_pictures(made: MadeSheet, dpi: float) -> list[Path]:
     return draw_pages(made.pdf, picture_paths(made), dpi)
 
 
+def draw_page(pdf: Path, dpi: float | None) -> list[Path]:
+    """Rasterize a PDF of one page beside itself, unless ``dpi`` is None; what was written."""
+    return [] if dpi is None else draw_pages(pdf, [pdf.with_suffix(".png")], dpi)
+
+
 def draw_pages(pdf: Path, pictures: Sequence[Path], dpi: float) -> list[Path]:
     """Rasterize the first pages of a PDF, one to each of ``pictures``; :class:`BadInput` for too many pixels."""
     document = read_bytes(pdf)

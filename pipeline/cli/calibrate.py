@@ -106,7 +106,7 @@ def board(
     from calibration.files import parse_document, write_bytes, write_document
     from patches.board_pdf import board_pdf
     from pipeline.calibrating import BOARD_FILE
-    from pipeline.sheets import draw_pages
+    from pipeline.sheets import draw_page
 
     asked = {
         "squares_x": squares_x,
@@ -123,7 +123,7 @@ def board(
     write_bytes(document.with_suffix(".pdf"), page)
     write_document(document, made)
     pdf = document.with_suffix(".pdf")
-    pictures = [] if png is None else draw_pages(pdf, [pdf.with_suffix(".png")], png)
+    pictures = draw_page(pdf, png)
     data = {"pdf": str(pdf), "board": str(document), "png": [str(path) for path in pictures]}
     lines = [f"wrote {pdf}: print it at 100 % on {paper}, keep it flat"]
     lines += [f"wrote {path}" for path in (*pictures, document)]

@@ -37,12 +37,12 @@ def chart(
     """Write a color chart: a PDF at true scale and the sheet file that `calibrate color` reads."""
     from patches.chart import FIRST_TAG_ID, ChartOrder
     from pipeline.coloring import write_chart
-    from pipeline.sheets import draw_pages
+    from pipeline.sheets import draw_page
 
     first = FIRST_TAG_ID if first_tag_id is None else first_tag_id
     said = enter_lab(lab, sheet_flags(None, None, date, operator), required=False).config.sheet
     made = write_chart(out or lab / FOLDER, ChartOrder(paper, first, seed or 0, said.date, said.operator))
-    pictures = [] if png is None else draw_pages(made.pdf, [made.pdf.with_suffix(".png")], png)
+    pictures = draw_page(made.pdf, png)
     data = {"chart": made.chart.id, "pdf": str(made.pdf), "sheet": str(made.sheet), "fields": len(made.chart.strip)}
     lines = [f"wrote {made.pdf}: print it at 100 % on {paper}, as the patches will be"]
     lines += [f"wrote {path}" for path in (*pictures, made.sheet)]
