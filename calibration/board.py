@@ -52,7 +52,7 @@ class BoardSighting:
 
 
 class Board(Document):
-    """A board of ``squares_x`` x ``squares_y`` squares. The default fits A4 landscape.
+    """A board of ``squares_x`` x ``squares_y`` squares. The default fits A4 and Letter landscape.
 
     ``marker_mm``: side of a ChArUco marker, or of a tag's black square, in the middle of its square. ``dictionary`` is
     that of a ChArUco board; ``first_tag`` the id of the top-left AprilTag, from which the others count row by row.
@@ -62,10 +62,10 @@ class Board(Document):
     format: Literal["dpcam.board"] = "dpcam.board"
     version: Literal[1] = 1
     pattern: Pattern = "charuco"
-    squares_x: int = Field(default=7, ge=3, le=50)
-    squares_y: int = Field(default=5, ge=3, le=50)
-    square_mm: float = Field(default=36.0, gt=0, le=1000)
-    marker_mm: float = Field(default=27.0, gt=0, le=1000)
+    squares_x: int = Field(default=10, ge=3, le=50)
+    squares_y: int = Field(default=7, ge=3, le=50)
+    square_mm: float = Field(default=25.0, gt=0, le=1000)
+    marker_mm: float = Field(default=18.75, gt=0, le=1000)
     dictionary: Literal["DICT_4X4_50", "DICT_5X5_50", "DICT_5X5_250", "DICT_6X6_250"] = "DICT_5X5_50"
     first_tag: int = Field(default=SHEET_TAGS, ge=0, lt=TAG_COUNT)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -38,6 +38,9 @@ FLAGS: dict[Lens, int] = {
 }
 FOLDS = 5
 CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-9)
+
+SETTLED = 1e-4
+"""A fit that the same number of further steps moves by more of the focal length is not at its end."""
 
 UNFOLDED_PX = 0.1
 """A lens that does not lead back to a pixel within this folds the picture over, and no ray belongs to that pixel."""
@@ -108,19 +111,9 @@ class LensTrial:
 def fit_lens(views: Sequence[BoardSighting], lens: Lens) -> Fit:
     """Fit ``lens`` to ``views``; :class:`BadInput` when nothing fits."""
     size = (views[0].width, views[0].height)
-    board = [view.points_mm.astype(np.float32) for view in views]
-    image = [view.corners_px.astype(np.float32) for view in views]
     start = np.zeros(max(5, FREE[lens]))
     try:
-        _, matrix, distortion, turns, shifts = cv2.calibrateCamera(
-            board,
-            image,
-            size,
-            np.eye(3),
-            start,
-            flags=FLAGS[lens],
-            criteria=CRITERIA,
-        )
+        _, matrix, distortion, turns, shifts = _solved(views, np.eye(3), start, FLAGS[lens])
     except cv2.error as error:
         raise BadInput(f"no camera fits these {len(views)} views: {error.err}") from error
     # OpenCV fills what a lens does not have with zeros, up to 14.
@@ -131,6 +124,28 @@ def fit_lens(views: Sequence[BoardSighting], lens: Lens) -> Fit:
     if not np.isfinite(np.concatenate(residuals)).all() or values[0].diagonal().min() <= 0:
         raise BadInput(f"no camera fits these {len(views)} views: the fit does not converge")
     return Fit(lens, *values, *poses, residuals, *size)
+
+
+def settled(fit: Fit, views: Sequence[BoardSighting]) -> bool:
+    """Whether going on from ``fit`` leaves the focal length where it is.
+
+    Where coefficients make up for each other, the solver creeps along a valley and stops somewhere in it: the views do
+    not support that lens, however well it predicts others of them.
+    """
+    try:
+        _, matrix, *_ = _solved(views, fit.matrix, fit.distortion, FLAGS[fit.lens] | cv2.CALIB_USE_INTRINSIC_GUESS)
+    except cv2.error:  # such as a center that went out of the picture
+        return False
+    focal, further = fit.matrix.diagonal()[:2], np.asarray(matrix).diagonal()[:2]
+    return bool((np.abs(further / focal - 1) < SETTLED).all())
+
+
+def _solved(views: Sequence[BoardSighting], matrix: Array, distortion: Array, flags: int) -> tuple[Any, ...]:
+    """OpenCV's fit: RMS, matrix, coefficients, rotations and translations. What it starts from stays as it is."""
+    board = [view.points_mm.astype(np.float32) for view in views]
+    image = [view.corners_px.astype(np.float32) for view in views]
+    size = (views[0].width, views[0].height)
+    return cv2.calibrateCamera(board, image, size, matrix.copy(), distortion.copy(), flags=flags, criteria=CRITERIA)
 
 
 def choose_lens(views: Sequence[BoardSighting]) -> tuple[Lens, tuple[LensTrial, ...]]:
@@ -169,7 +184,10 @@ def _held_out(views: Sequence[BoardSighting], lens: Lens) -> Array | None:
     """``(V,)`` mean squared distance in each view, by fits that did not see it; None when the lens is not usable."""
     squares = np.empty(len(views))
     try:
-        if not have_rays(fit_lens(views, lens).model(""), seen_pixels(views)).all():
+        whole = fit_lens(views, lens)
+        if not have_rays(whole.model(""), seen_pixels(views)).all():
+            return None
+        if lens != "none" and not settled(whole, views):  # why not even a pinhole settles, is for others to say
             return None
         for first in range(FOLDS):
             fit = fit_lens([view for i, view in enumerate(views) if i % FOLDS != first], lens)

@@ -23,6 +23,7 @@ from calibration.crossval import disagreement_px
 from calibration.files import write_text
 from calibration.geometry import Array, Pose, View, pose_from_view
 from calibration.lens import held_out_px
+from pipeline.board_range import corners_by_distance
 from pipeline.calibrating import views_in_pictures
 from pipeline.camera_peers import Fitted, Tool, by_dpcam, by_opencv, middle_pixels, start_mrcal
 from pipeline.camera_tables import Real, Trial, as_markdown, bench_result
@@ -42,9 +43,13 @@ TRUTH = CameraModel(
     distortion=(-0.21, 0.09, 0.0012, -0.0009, -0.02),
 )
 BOARDS = {
-    "default, 24 corners": Board(),
-    "12x8, 77 corners": Board(squares_x=12, squares_y=8, square_mm=21, marker_mm=16, dictionary="DICT_5X5_250"),
+    "10x7 squares of 25 mm": Board(),
+    "7x5 squares of 36 mm": Board(squares_x=7, squares_y=5, square_mm=36, marker_mm=27),
+    "9x6 squares of 28 mm": Board(squares_x=9, squares_y=6, square_mm=28, marker_mm=21),
+    "12x8 squares of 21 mm": Board(squares_x=12, squares_y=8, square_mm=21, marker_mm=16, dictionary="DICT_5X5_250"),
 }
+"""The default first; all of them fit A4."""
+
 CHESSBOARD = Board(pattern="chessboard", squares_x=10, squares_y=7, square_mm=25)
 """That of the photographs left01 to left14, right01 to right14 which come with OpenCV."""
 
@@ -161,7 +166,8 @@ def bench_camera(
                 synthetic.setdefault((name, tool), []).append(judge(scene, fresh.views, fit(scene.views, scene.board)))
             progress(at / (len(boards) * trials), name)
         real = _photographed(photographs, tools) if photographs else {}
-    result = bench_result(synthetic, real, trials=trials, seed=seed)
+    ranges = corners_by_distance({name: BOARDS[name] for name in boards})
+    result = bench_result(synthetic, real, ranges, trials=trials, seed=seed)
     if out:
         write_text(out, as_markdown(result.tables))
     return result

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from pipeline.board_range import DISTANCES_MM
 from pipeline.result import Result, Table
 
 LIMITS = "limits: focal length within 0.2 %, held-out reprojection within 10 % of the noise floor"
@@ -25,6 +26,7 @@ HEADS = (
     "ms",
 )
 REAL_HEADS = ("set", "tool", "fx px", "RMS px", "held-out halves px", "halves apart px")
+RANGE_HEADS = ("board", *(f"{distance_mm / 1000:.1f} m" for distance_mm in DISTANCES_MM))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +76,25 @@ class Summary:
 def bench_result(
     synthetic: Mapping[tuple[str, str], Sequence[Trial]],
     real: Mapping[tuple[str, str], Real],
+    ranges: Mapping[str, Sequence[int]],
     *,
     trials: int,
     seed: int,
 ) -> Result:
-    """The answer of the command; the keys are (board, tool) and (set of photographs, tool)."""
+    """The answer of the command; the keys are (board, tool), (set of photographs, tool), and boards."""
     summaries = {key: summarize(found) for key, found in synthetic.items()}
     rows = tuple((*key, *_cells(found)) for key, found in summaries.items())
     tables = [Table(f"{trials} synthetic sets of views", HEADS, rows)]
     if real:
         tables.append(Table("Photographs of a chessboard", REAL_HEADS, tuple((*k, *_real(r)) for k, r in real.items())))
+    found = tuple((board, *map(str, corners)) for board, corners in ranges.items())
+    tables.append(Table("Corners found of a printed board that is turned by 25 degrees", RANGE_HEADS, found))
     data = {
         "trials": trials,
         "seed": seed,
         "synthetic": [{"board": board, "tool": tool, **asdict(found)} for (board, tool), found in summaries.items()],
         "photographs": [{"set": name, "tool": tool, **asdict(found)} for (name, tool), found in real.items()],
+        "corners_found": {board: dict(zip(RANGE_HEADS[1:], corners, strict=True)) for board, corners in ranges.items()},
     }
     return Result(data=data, tables=tables, lines=[LIMITS])
 

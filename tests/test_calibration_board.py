@@ -127,11 +127,11 @@ def test_the_default_fits_on_common_paper():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"marker_mm": 36}, "at most 32.4 mm"),
+        ({"marker_mm": 36}, "at most 22.5 mm"),
         ({"squares_x": 20, "squares_y": 20}, "needs 200 markers, DICT_5X5_50 has 50"),
         ({"squares_x": 2}, "squares_x"),
-        ({"pattern": "apriltag", "first_tag": 570}, "needs 35 markers, tag36h11 from 570 on has 17"),
-        ({"pattern": "apriltag", "marker_mm": 35}, "at most 31.68 mm"),
+        ({"pattern": "apriltag", "first_tag": 570}, "needs 70 markers, tag36h11 from 570 on has 17"),
+        ({"pattern": "apriltag", "marker_mm": 23}, "at most 22 mm"),
         ({"pattern": "dots"}, "pattern"),
         ({"square_mm": -1}, "square_mm"),
         ({"dictionary": "DICT_APRILTAG_36h11"}, "dictionary"),

@@ -123,7 +123,7 @@ def _resized(views):
 
 def _scrambled():
     """As if the board file had its corners column by column."""
-    order = np.arange(BOARD.corners).reshape(4, 6).T.ravel()
+    order = np.arange(BOARD.corners).reshape(6, 9).T.ravel()
     views = many_views(12, 1)
     return {
         name: BoardSighting(view.ids, view.corners_px, BOARD.corners_mm()[order[list(view.ids)]], 1280, 720)

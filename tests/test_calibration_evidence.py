@@ -44,14 +44,14 @@ def test_a_camera_without_is_written_as_it_always_was():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda view: view["ids"].append(3), "has 25 ids and 24 corners"),
-        (lambda view: view["ids"].__setitem__(0, 24), "the corners 0 to 23, not 24"),
+        (lambda view: view["ids"].append(3), "has 55 ids and 54 corners"),
+        (lambda view: view["ids"].__setitem__(0, 54), "the corners 0 to 53, not 54"),
         (lambda view: view["corners_px"].__setitem__(0, [1.0]), "corners_px"),
     ],
 )
 def test_evidence_that_cannot_be_is_refused(change, words):
     written = KEPT.model_dump(mode="json")
-    whole = next(view for view in written["views"] if len(view["ids"]) == 24)
+    whole = next(view for view in written["views"] if len(view["ids"]) == 54)
     change(whole)
     with pytest.raises(BadConfig, match=words):
         parse_document(written, type(KEPT), where="camera.json")

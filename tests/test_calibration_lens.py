@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from board_views import CAMERA, many_views
 
-from calibration.lens import LENSES, choose_lens, fit_lens, have_rays, held_out_px
+from calibration.lens import LENSES, choose_lens, fit_lens, have_rays, held_out_px, settled
 
 TRUE = {
     "none": (0.0, 0.0, 0.0, 0.0, 0.0),
@@ -38,6 +38,17 @@ def test_every_lens_can_be_fitted_and_written(lens):
     assert len(model.distortion) == (8 if lens == "rational8" else 5)
     assert model.rms_px == pytest.approx(fit.rms_px)
     assert type(model).model_validate_json(model.model_dump_json()) == model
+
+
+def test_a_lens_whose_coefficients_make_up_for_each_other_is_not_taken():
+    wide = CAMERA.model_copy(update={"fx": 450.0, "fy": 451.0, "distortion": (0.5, -0.02, 0, 0, 0.001, 0.9, 0.1, 0.01)})
+    told = list(many_views(30, 3, camera=wide, noise_px=0.02).values())
+    assert settled(fit_lens(told, "rational8"), told), "a lens that needs them"
+    vague = list(many_views(12, 9).values())
+    assert not settled(fit_lens(vague, "rational8"), vague), "its focal length is still on the way"
+    chosen, trials = choose_lens(vague)
+    assert chosen == "brown4"
+    assert trials[-1].held_out_px is None
 
 
 def test_held_out_views_lie_at_the_noise():

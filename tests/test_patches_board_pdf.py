@@ -69,7 +69,7 @@ def test_the_same_board_gives_the_same_bytes_in_any_process():
     program += "sys.stdout.buffer.write(board_pdf(Board(), 'A4'))"
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
     assert board_pdf(Board(), "A4") == other
-    assert board_pdf(Board(), "A4") != board_pdf(Board(square_mm=35), "A4")
+    assert board_pdf(Board(), "A4") != board_pdf(Board(square_mm=24), "A4")
 
 
 def test_its_font_is_embedded():
@@ -84,7 +84,7 @@ def test_its_font_is_embedded():
 @pytest.mark.parametrize(
     ("board", "paper", "words"),
     [
-        (Board(), "A5", "252 x 180 mm does not fit on A5"),
+        (Board(), "A5", "250 x 175 mm does not fit on A5"),
         (Board(squares_x=12, squares_y=8), "A4", "does not fit on A4"),
         (Board(), "A44", "unknown paper 'A44', known are A5, A4"),
     ],

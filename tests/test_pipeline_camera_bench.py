@@ -31,7 +31,9 @@ def test_two_trials_in_one_table(tmp_path: Path):
         assert found["held_out_worst"] < 1.1
     assert 0.3 < ours["projection_error_by_stated"] < 2.5
     assert theirs["projection_error_by_stated"] is None
-    assert (tmp_path / "results.md").read_text().count("\n| default") == 2
+    assert (tmp_path / "results.md").read_text().count("\n| 10x7 squares of 25 mm") == 3
+    near, *_, far = result.data["corners_found"]["10x7 squares of 25 mm"].values()
+    assert near == Board().corners > far, "its markers are lost first"
     again = bench().data["synthetic"][0]
     assert again["focal_error_worst"] == pytest.approx(ours["focal_error_worst"]), "by the seed alone"
 
@@ -41,7 +43,7 @@ def test_the_true_camera_is_without_fault():
     trial = judge(scene, fresh, Fitted(TRUTH, 0.0))
     assert trial.focal_error == 0
     assert trial.held_out == pytest.approx(1, abs=0.05), "the noise floor is what the truth leaves"
-    assert noise_floor_px(fresh) == pytest.approx(0.2 * np.sqrt(2) * np.sqrt(1 - 6 / 48), rel=0.02)
+    assert noise_floor_px(fresh) == pytest.approx(0.2 * np.sqrt(2) * np.sqrt(1 - 6 / 108), rel=0.02)
 
 
 def test_a_wrong_camera_is_found_out():

@@ -21,7 +21,7 @@ from capture.cameras.sim_options import parse_sim_uri
 
 SIZE = (480, 360)
 PNG = b"\x89PNG"
-BOARD = Board(square_mm=36, marker_mm=28)
+BOARD = Board(squares_x=7, squares_y=5, square_mm=36, marker_mm=28)
 TRUTH = CameraModel(
     camera="truth", width=480, height=360, fx=500, fy=502, cx=243, cy=176, distortion=(-0.15, 0.03, 0.0, 0.0, 0.0)
 )
@@ -87,7 +87,7 @@ def test_a_picture_of_the_page_too(thing, run, tmp_path):
 
 
 def test_the_board_that_was_made_is_the_board_that_is_looked_for(run, pictures, tmp_path):
-    code, made = run("calibrate", "board", "--marker-mm", 28)
+    code, made = run("calibrate", "board", "--squares-x", 7, "--squares-y", 5, "--square-mm", 36, "--marker-mm", 28)
     assert code == 0
     assert read_document(tmp_path / made["data"]["board"], Board) == BOARD
     assert (tmp_path / made["data"]["pdf"]).read_bytes().startswith(b"%PDF")
@@ -317,7 +317,7 @@ def test_refusals(case, run, pictures, tmp_path):
         (["--paper", "A5"], 3, "does not fit on A5"),
         (["--paper", "B7"], 3, "known are A5, A4"),
         (["--square-mm", "-3"], 3, "square_mm"),
-        (["--marker-mm", "40"], 3, "at most 32.4 mm"),
+        (["--marker-mm", "40"], 3, "at most 22.5 mm"),
         (["--dictionary", "DICT_7X7_50"], 3, "DICT_4X4_50"),
         (["--squares-x", "many"], 2, "squares-x"),
         (["--out", "/proc/nowhere"], 4, "cannot write"),

@@ -90,9 +90,9 @@ def camera(
 
 def board(
     paper: Annotated[str, typer.Option(help="Paper size, such as A4 or Letter.")] = "A4",
-    squares_x: Annotated[int, typer.Option(help="Squares from left to right.")] = 7,
-    squares_y: Annotated[int, typer.Option(help="Squares from top to bottom.")] = 5,
-    square_mm: Annotated[float, typer.Option(help="Side of a square.")] = 36.0,
+    squares_x: Annotated[int, typer.Option(help="Squares from left to right.")] = 10,
+    squares_y: Annotated[int, typer.Option(help="Squares from top to bottom.")] = 7,
+    square_mm: Annotated[float, typer.Option(help="Side of a square.")] = 25.0,
     marker_mm: Annotated[float | None, typer.Option(help="Side of a marker; 3/4 of the square by default.")] = None,
     dictionary: Annotated[str, typer.Option(help="Marker dictionary of OpenCV.")] = "DICT_5X5_50",
     pattern: Annotated[str, typer.Option(help="charuco, apriltag, or chessboard.")] = "charuco",
