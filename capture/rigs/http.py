@@ -8,7 +8,6 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from calibration.errors import BadConfig, RigGone
@@ -56,44 +55,46 @@ class HttpRig:
     def _post(self, request: bytes) -> _Answer:
         """A thread of its own does the talking: it may hang where no request to stop is heard."""
         call = _Call(self._parts, self._timeout_s)
-        news: SimpleQueue[_Answer | BaseException] = SimpleQueue()
-        threading.Thread(target=call.run, args=(request, news), daemon=True).start()
+        talking = threading.Thread(target=call.run, args=(request,), daemon=True)
+        talking.start()
 
-        def heard() -> _Answer | BaseException | None:
-            with suppress(Empty):
-                return news.get(timeout=STEP_S)
-            return None
+        def over() -> bool | None:
+            talking.join(STEP_S)
+            return None if talking.is_alive() else True
 
         try:
-            answer = self._waiting.until(heard, self._timeout_s)
+            in_time = self._waiting.until(over, self._timeout_s)
         finally:
             call.hang_up()
-        if answer is None or isinstance(answer, TimeoutError):
+        if call.answer and in_time:
+            return call.answer
+        raise self._silent(call.error if in_time else TimeoutError())
+
+    def _silent(self, error: Exception | None) -> RigGone:
+        if isinstance(error, TimeoutError):
             hint = "where it needs longer, raise rig.http.timeout_s"
-            raise RigGone(f"{self._name} did not answer within {self._timeout_s:g} s", hint=hint, where=self._name)
-        if isinstance(answer, BaseException):
-            raise RigGone(f"{self._name} does not answer: {answer}", where=self._name) from answer
-        return answer
+            return RigGone(f"{self._name} did not answer within {self._timeout_s:g} s", hint=hint, where=self._name)
+        return RigGone(f"{self._name} does not answer: {error}", where=self._name)
 
 
 class _Call:
-    """One request over a connection of its own."""
+    """One request over a connection of its own; then there is an ``answer``, or an ``error``."""
 
     def __init__(self, parts: SplitResult, timeout_s: float) -> None:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self.answer: _Answer | None = None
+        self.error: Exception | None = None
         self._connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._headers = {"Content-Type": "application/json", "Accept": "application/json", **_who_asks(parts)}
 
-    def run(self, request: bytes, news: SimpleQueue[_Answer | BaseException]) -> None:
-        """Ask, and put the answer, or what went wrong, into ``news``."""
+    def run(self, request: bytes) -> None:
+        """Ask, and keep what comes of it."""
         try:
             self._connection.request("POST", self._path, request, self._headers)
-            response = self._connection.getresponse()
-            body = response.read(LONGEST_ANSWER + 1)
-            news.put(_Answer(response.status, response.reason, response.headers.get("Location", ""), body))
+            self.answer = _read(self._connection.getresponse())
         except _BROKEN as error:
-            news.put(error)
+            self.error = error
         finally:
             self._connection.close()
 
@@ -102,6 +103,13 @@ class _Call:
         if wire := self._connection.sock:
             with suppress(OSError):
                 wire.shutdown(socket.SHUT_RDWR)
+
+
+def _read(response: http.client.HTTPResponse) -> _Answer:
+    body = response.read(LONGEST_ANSWER + 1)
+    if response.length and len(body) <= LONGEST_ANSWER:
+        raise http.client.IncompleteRead(body, response.length)
+    return _Answer(response.status, response.reason, response.headers.get("Location", ""), body)
 
 
 def _checked(url: str) -> SplitResult:
