@@ -298,7 +298,8 @@ def _merge(layers: list[tuple[str, dict[str, Any]]]) -> Settings:
 
 def _bad_value(error: ValidationError, sources: Mapping[str, str]) -> BadConfig:
     key = ".".join(str(part) for part in error.errors()[0]["loc"][:2])
-    where = sources.get(key, "configuration")
+    inside = (source for name, source in sources.items() if name.startswith(f"{key}."))
+    where = sources.get(key) or next(inside, "configuration")
     return BadConfig(f"{where}: {first_problem(error)}", where=where)
 
 

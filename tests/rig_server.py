@@ -12,12 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class RigServer:
-    """``asked``: the requests so far. ``lies``: shot → by how much its distance is missed."""
+    """``asked``: the requests so far, ``answers`` of which are answered. ``lies``: shot → by how much it is missed."""
 
     url: str = ""
     asked: list[dict] = field(default_factory=list)
     authorization: list[str | None] = field(default_factory=list)
     lies: dict[int, float] = field(default_factory=dict)
+    answers: int = 1000
     over: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, request: dict) -> dict:
@@ -44,6 +45,8 @@ def _handler(rig: RigServer) -> type[BaseHTTPRequestHandler]:
             if self.path == "/hang":
                 rig.over.wait(30)
                 return
+            if len(rig.asked) >= rig.answers:
+                self.path = "/busy"
             status, headers, body = OTHER.get(self.path, (200, {}, b""))
             if self.path == "/prepare":
                 body = json.dumps(rig.answer(request)).encode()
@@ -64,6 +67,7 @@ def rig_server() -> Iterator[RigServer]:
     """A server that is up."""
     rig = RigServer()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(rig))
+    server.daemon_threads = False
     server.handle_error = lambda *_: None
     rig.url = f"http://127.0.0.1:{server.server_address[1]}"
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -10,6 +10,8 @@ from calibration.sheet import Sheet
 from capture.plan import Shot
 from capture.rigs.base import Failed, Prepared, Rig, Settled, Value, asked_of
 
+RESUME = "see to the rig, then run again to resume"
+
 
 class CheckedRig:
     """Another rig, held to its word.
@@ -30,15 +32,21 @@ class CheckedRig:
         :class:`RigGone` at the last of ``give_up_after`` failures in a row: something is broken, and the plan is not
         to be given up shot by shot.
         """
-        prepared = self._checked(self._rig.prepare(shot, sheet), shot)
+        prepared = self._checked(self._prepared(shot, sheet), shot)
         self._failures = self._failures + 1 if isinstance(prepared, Failed) else 0
         if isinstance(prepared, Failed) and self._failures >= self._give_up_after:
             raise RigGone(
                 f"the rig failed {self._failures} shots in a row, at last shot {shot.index}: {prepared.reason}",
-                hint="see to the rig, then run again to resume",
+                hint=RESUME,
                 where="rig.give_up_after",
             )
         return prepared
+
+    def _prepared(self, shot: Shot, sheet: Sheet) -> Prepared:
+        try:
+            return self._rig.prepare(shot, sheet)
+        except RigGone as error:
+            raise RigGone(error.message, hint=error.hint or RESUME, where=error.where) from error
 
     def _checked(self, prepared: Prepared, shot: Shot) -> Prepared:
         if not isinstance(prepared, Settled):

@@ -17,6 +17,7 @@ from capture.rigs.base import Ended, Prepared
 from capture.rigs.message import LONGEST_ANSWER, request_for, shown, understood
 from capture.rigs.waiting import STEP_S, StopAsked, Waiting
 
+WHERE = "rig.exec"
 LONGEST_TALK = 2**20
 """Bytes on stderr, the end of which is shown when the program fails."""
 
@@ -66,13 +67,13 @@ class CommandRig:
             raise RigGone(
                 f"{self._name} did not end within {self._timeout_s:g} s",
                 hint="where it needs longer, raise rig.exec.timeout_s",
-                where=self._name,
+                where=WHERE,
             )
         if said.too_much:
             limits = f"up to {LONGEST_ANSWER} bytes are taken, and {LONGEST_TALK} on stderr"
-            raise RigGone(f"{self._name} does not stop talking; {limits}", where=self._name)
+            raise RigGone(f"{self._name} does not stop talking; {limits}", where=WHERE)
         if process.returncode:
-            raise RigGone(f"{self._name} {_how(process.returncode)}{_last_words(said.err)}", where=self._name)
+            raise RigGone(f"{self._name} {_how(process.returncode)}{_last_words(said.err)}", where=WHERE)
         return said.out
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -82,7 +83,7 @@ class CommandRig:
                 self._argv, cwd=self._folder, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
             )
         except (OSError, ValueError) as error:
-            raise RigGone(f"{self._name} cannot be started: {error}", where=self._name) from error
+            raise RigGone(f"{self._name} cannot be started: {error}", where=WHERE) from error
 
 
 class _Listener:

@@ -83,8 +83,7 @@ class GcodeRig:
             self._ready = False
             if recoveries:
                 return self._go(targets, recoveries - 1)
-            hint = error.hint or "see to the rig, then run again to resume"
-            raise RigGone(error.message, hint=hint, where=self._machine.port) from error
+            raise RigGone(error.message, hint=error.hint, where=self._machine.port) from error
 
     def _moved(self, targets: Mapping[str, float]) -> Mapping[str, float]:
         if not self._ready:

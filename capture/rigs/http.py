@@ -18,6 +18,7 @@ from capture.rigs.base import Ended, Prepared
 from capture.rigs.message import LONGEST_ANSWER, request_for, shown, understood
 from capture.rigs.waiting import STEP_S, StopAsked, Waiting
 
+WHERE = "rig.http"
 _BROKEN = (OSError, http.client.HTTPException, ValueError)
 
 
@@ -49,7 +50,7 @@ class HttpRig:
         except StopAsked as stopped:
             return Ended(stopped.reason)
         if answer.status != http.HTTPStatus.OK:
-            raise RigGone(f"{self._name} answers {_status(answer)}", where=self._name)
+            raise RigGone(f"{self._name} answers {_status(answer)}", where=WHERE)
         return understood(answer.body, self._name)
 
     def _post(self, request: bytes) -> _Answer:
@@ -73,8 +74,8 @@ class HttpRig:
     def _silent(self, error: Exception | None) -> RigGone:
         if isinstance(error, TimeoutError):
             hint = "where it needs longer, raise rig.http.timeout_s"
-            return RigGone(f"{self._name} did not answer within {self._timeout_s:g} s", hint=hint, where=self._name)
-        return RigGone(f"{self._name} does not answer: {error}", where=self._name)
+            return RigGone(f"{self._name} did not answer within {self._timeout_s:g} s", hint=hint, where=WHERE)
+        return RigGone(f"{self._name} does not answer: {error}", where=WHERE)
 
 
 class _Call:
@@ -92,7 +93,8 @@ class _Call:
         """Ask, and keep what comes of it."""
         try:
             self._connection.request("POST", self._path, request, self._headers)
-            self.answer = _read(self._connection.getresponse())
+            with self._connection.getresponse() as response:
+                self.answer = _read(response)
         except _BROKEN as error:
             self.error = error
         finally:

@@ -49,15 +49,15 @@ def request_for(shot: Shot, sheet: Sheet) -> bytes:
 def understood(answer: bytes, who: str) -> Prepared:
     """What the answer means; :class:`RigGone` for anything but one JSON object as :class:`RigAnswer` has it."""
     if len(answer) > LONGEST_ANSWER:
-        raise RigGone(f"{who} answers more than {LONGEST_ANSWER} bytes; one JSON object is expected", where=who)
+        raise RigGone(f"{who} answers more than {LONGEST_ANSWER} bytes; one JSON object is expected")
     if not answer.strip():
-        raise RigGone(f"{who} answers nothing; one JSON object is expected", where=who)
+        raise RigGone(f"{who} answers nothing; one JSON object is expected")
     try:
         meant = RigAnswer.model_validate(json.loads(answer))
     except ValidationError as error:
-        raise RigGone(f"{who} answers what is no answer of a rig: {first_problem(error)}", where=who) from error
+        raise RigGone(f"{who} answers what is no answer of a rig: {first_problem(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise RigGone(f"{who} answers what is not JSON: {shown(answer)}", where=who) from error
+        raise RigGone(f"{who} answers what is not JSON: {shown(answer)}") from error
     return _prepared(meant, who)
 
 
