@@ -9,6 +9,7 @@
     │   └── BadImage      3   image            bytes that are no picture
     ├── NotReady          4   not-ready        the world is not ready: retry later
     │   ├── CameraGone    4   camera
+    │   ├── RigGone       4   rig
     │   ├── SessionLocked 4   locked
     │   ├── DiskFull      4   disk
     │   ├── NoProvider    4   provider
@@ -95,6 +96,12 @@ class CameraGone(NotReady):
     """A camera cannot be opened, or stopped giving frames."""
 
     code = "camera"
+
+
+class RigGone(NotReady):
+    """A rig cannot be reached, hangs, is in alarm, or answers what is no answer; no shot is given up for that."""
+
+    code = "rig"
 
 
 class SessionLocked(NotReady):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,7 +15,7 @@ from capture.frame import Frame
 from capture.journal import Judged
 from capture.plan import Plan, Shot
 from capture.recorder import SessionWriter
-from capture.rig import Ended, Failed, Rig
+from capture.rigs.base import Ended, Failed, Rig, Settled
 from capture.session import Session
 from capture.stop import StopFlag, StopRequest, never
 
@@ -163,7 +163,7 @@ class _Capture:
                 return request
             result = self._take(shot)
             if isinstance(result, Ended):
-                return StopRequest(result.reason)
+                return stop() or StopRequest(result.reason)
             self._record(shot, result)
         return None
 
@@ -188,10 +188,9 @@ class _Capture:
 
     def _take(self, shot: Shot | None) -> _Taken | Failed | Ended:
         """Prepare once, then read until the gate is content or the retakes are used up."""
-        if shot is not None:
-            prepared = self.rig.prepare(shot, self.sheets[shot.sheet])
-            if isinstance(prepared, Failed | Ended):
-                return prepared
+        prepared = Settled() if shot is None else self.rig.prepare(shot, self.sheets[shot.sheet])
+        if not isinstance(prepared, Settled):
+            return prepared
         result = self._read(shot)
         for attempt in range(1, self._retakes() + 1):
             if isinstance(result, _Taken):
@@ -199,7 +198,7 @@ class _Capture:
             self.session.retry(shot, attempt, result.reason)
             self._tell("retry", shot, result.reason)
             result = self._read(shot)
-        return result
+        return _with_rig(result, prepared) if isinstance(result, _Taken) else result
 
     def _retakes(self) -> int:
         return 0 if isinstance(self.camera, FiniteCamera) else self.retakes
@@ -240,3 +239,9 @@ class _Capture:
     def _journal_if_possible(self, error: DpcamError) -> None:
         with suppress(NotReady):  # the disk itself may be what failed; the first error is the one to raise
             self.session.error(error)
+
+
+def _with_rig(taken: _Taken, settled: Settled) -> _Taken:
+    """What the rig reached stands beside the camera's settings, as ``rig_<name>``."""
+    reached = {f"rig_{name}": value for name, value in settled.reached.items()}
+    return replace(taken, frame=replace(taken.frame, settings={**taken.frame.settings, **reached}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -14,18 +14,19 @@ from calibration.errors import BadConfig, BadImage, BadInput, BadUsage
 from calibration.files import read_bytes, read_document
 from calibration.sheet import Sheet
 from capture.binding import refuse_other_camera, refuse_other_mode
-from capture.cameras.base import Camera, FiniteCamera, StagedCamera
+from capture.cameras.base import Camera, FiniteCamera
 from capture.cameras.open import open_camera, safe_address
 from capture.frame import Clock, Frame
 from capture.localize import localize
 from capture.plan import Plan, Shot
 from capture.quality import Limits, Verdict, judge
 from capture.recorder import Input, SessionWriter, sheet_inputs, this_machine
-from capture.rig import FixedRig, OperatorRig, Rig, StagedRig
 from capture.runner import CaptureOutcome, Gate, Progress, outcome_of, run_capture
 from capture.session import SEAL, Session, read_session
 from capture.stop import StopFlag
 from pipeline.localizing import session_camera
+from pipeline.rig_config import RigSection
+from pipeline.rigging import open_rig
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class CaptureOrder:
     gate: bool = True
     operator: str = ""
     seed: int = 0
+    rig: RigSection = field(default_factory=RigSection)
 
 
 def capture(
@@ -91,12 +93,16 @@ def _capture_with(
     plan = read_document(order.plan, Plan) if order.plan else None
     sheets = [read_document(path, Sheet) for path in order.sheets]
     model = _camera_model(order, camera, folder, clock)
-    with _open_session(order, camera, model, clock) as session:
+    lab = order.lab_file.parent if order.lab_file else Path()
+    with (
+        open_rig(order.rig, camera, plan, folder=lab, ask=ask, stop=stop) as rig,
+        _open_session(order, camera, model, clock) as session,
+    ):
         return run_capture(
             plan=plan,
             sheets={sheet.id: sheet for sheet in sheets},
             camera=camera,
-            rig=_rig(camera, plan, ask),
+            rig=rig,
             session=session,
             gate=_gate(sheets, model) if order.gate and plan else None,
             check=partial(refuse_other_mode, model) if order.calibration and model else lambda _: None,
@@ -163,15 +169,6 @@ def _without_secrets(lab_file: Path) -> Input:
     text = read_bytes(lab_file).decode("utf-8", "replace")
     safe = re.sub(r"\w+://[^\s\"']+", lambda address: safe_address(address[0]), text)
     return Input("lab", lab_file.name, safe.encode())
-
-
-def _rig(camera: Camera, plan: Plan | None, ask: Callable[[str], str]) -> Rig:
-    """The simulator arranges itself; pictures on disk are taken as they are; before a live camera stands a person."""
-    if isinstance(camera, StagedCamera):
-        return StagedRig(camera)
-    if plan is None or isinstance(camera, FiniteCamera):
-        return FixedRig()
-    return OperatorRig(ask)
 
 
 def _gate(sheets: list[Sheet], model: CameraModel | None) -> Gate:

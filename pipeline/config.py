@@ -16,6 +16,7 @@ from calibration.errors import BadConfig
 from calibration.files import Document, first_problem, read_bytes
 from calibration.sheet import ARMS, paper_size_mm
 from capture.plan import DistanceMm, TiltDeg
+from pipeline.rig_config import RigSection
 
 LAB_FILE = "lab.toml"
 ENVIRONMENT_PREFIX = "DPCAM_"
@@ -169,6 +170,7 @@ class Config(Document):
     train: TrainSection = TrainSection()
     sheet: SheetSection = SheetSection()
     plan: PlanSection = PlanSection()
+    rig: RigSection = RigSection()
     verdict: VerdictSection = VerdictSection()
 
 
@@ -240,6 +242,7 @@ def _flatten(document: Mapping[str, Any], where: str) -> dict[str, Any]:
             raise BadConfig(_unknown(section, list(Config.model_fields), where), where=where)
         for key, value in values.items():
             _check_key(f"{section}.{key}", where)
+            _check_table(f"{section}.{key}", value, where)
             flat[f"{section}.{key}"] = value
     return flat
 
@@ -247,6 +250,16 @@ def _flatten(document: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _check_key(key: str, where: str) -> None:
     if key not in known_keys():
         raise BadConfig(_unknown(key, list(known_keys()), where), where=where)
+
+
+def _check_table(name: str, value: Any, where: str) -> None:
+    """A table in a section has keys of its own; those of :class:`Document` are checked here, others by its field."""
+    default = known_keys()[name]
+    if isinstance(value, dict) and isinstance(default, Document):
+        known = [f"{name}.{key}" for key in type(default).model_fields]
+        for key in value:
+            if f"{name}.{key}" not in known:
+                raise BadConfig(_unknown(f"{name}.{key}", known, where), where=where)
 
 
 def _unknown(key: str, known: list[str], where: str) -> str:
@@ -296,7 +309,8 @@ def _merge(layers: list[tuple[str, dict[str, Any]]]) -> Settings:
 
 def _bad_value(error: ValidationError, sources: Mapping[str, str]) -> BadConfig:
     key = ".".join(str(part) for part in error.errors()[0]["loc"][:2])
-    where = sources.get(key, "configuration")
+    inside = (source for name, source in sources.items() if name.startswith(f"{key}."))
+    where = sources.get(key) or next(inside, "configuration")
     return BadConfig(f"{where}: {first_problem(error)}", where=where)
 
 

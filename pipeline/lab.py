@@ -31,6 +31,10 @@ width_mm = {width}          # at 2.2 m seen as a sign of 600 mm is at 44 m
 [camera]
 uri = "sim:"          # or 0, /dev/v4l/by-id/..., rtsp://..., http://..., a video file, a folder of pictures
 
+# [rig]                 # what arranges the scene; an operator before a live camera, unless named (docs/howto-rigs.md)
+# kind = "exec"         # operator, exec, serial, http or none
+# exec.command = "./turn.py"
+
 # [patch]               # the frame around the target: a square ring of these sizes, unless named (docs/howto-frames.md)
 # shape = "outline"     # square, outline (along the target's own), strips, or mask
 # thickness_mm = 4.5

@@ -13,6 +13,7 @@ from calibration.contract import Contract
 from calibration.files import Document, write_json
 from calibration.sheet import Sheet
 from capture.plan import Plan
+from capture.rigs.message import RigRequest
 from capture.session import Seal, SessionHeader
 from patches.modules import ModuleContract
 from patches.patch import PatchDocument
@@ -30,6 +31,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     ModuleContract,
     PatchDocument,
     Plan,
+    RigRequest,
     Seal,
     SessionHeader,
     Sheet,

@@ -104,6 +104,7 @@ def capture_order(
         gate=gate,
         operator=operator,
         seed=lab.config.lab.seed,
+        rig=lab.config.rig,
     )
 
 

@@ -19,6 +19,7 @@ EXIT_CODES = {
     "BadImage": 3,
     "NotReady": 4,
     "CameraGone": 4,
+    "RigGone": 4,
     "SessionLocked": 4,
     "DiskFull": 4,
     "NoProvider": 4,

@@ -1,9 +1,8 @@
-"""What commands take from their surroundings: the lab, the environment, the user's file, a terminal to ask at."""
+"""What commands take from their surroundings: the lab, the environment, the user's file."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,13 +27,3 @@ def enter_lab(folder: Path, flags: Mapping[str, Any] | None = None, *, required:
 
     needed = required or folder != Path()
     return open_lab(folder, environ=os.environ, user_file=user_file(), flags=flags, required=needed)
-
-
-def ask(question: str) -> str:
-    """Ask on stderr, read a line from stdin: stdout is for the answer alone."""
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    line = sys.stdin.readline()
-    if not line:
-        raise EOFError
-    return line

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calibration.errors import DpcamError, Interrupted, NotReady
+from pipeline.cli.asking import Asking
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
-from pipeline.cli.context import ask, enter_lab
+from pipeline.cli.context import enter_lab
 from pipeline.cli.output import note, progress_bar
 from pipeline.cli.sessions import count_lines, score_table, verdict_errors, verdict_lines
 from pipeline.result import Result, Table
@@ -125,7 +126,7 @@ def _run(experiment: Experiment) -> Outcome:
     from capture.stop import stop_flag
 
     with progress_bar("dpcam") as bar, stop_flag() as stop:
-        return experiment.run(ask=ask, stop=stop, say=note, progress=bar)
+        return experiment.run(ask=Asking(stop), stop=stop, say=note, progress=bar)
 
 
 def _interrupted(outcome: Outcome) -> list[DpcamError]:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from calibration.errors import BadInput, BadUsage, DpcamError, Incomplete, Interrupted, LimitNotMet
+from pipeline.cli.asking import Asking
 from pipeline.cli.color import session_color
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
-from pipeline.cli.context import ask, enter_lab
+from pipeline.cli.context import enter_lab
 from pipeline.cli.output import note, progress_bar
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
     from capture.runner import Progress
+    from pipeline.capturing import CaptureOrder
     from pipeline.score import Row
     from pipeline.scoring import Scores
     from pipeline.statistics import Judgement
@@ -26,6 +28,10 @@ group = new_group("Sessions: list, check, compare their colors.")
 SessionArgument = Annotated[Path, typer.Argument(help="The session folder.", metavar="SESSION")]
 ModelsOption = Annotated[
     list[str] | None, typer.Option("--models", help="Only these recognizers; repeat, or separate by commas.")
+]
+RigOption = Annotated[
+    Literal["auto", "operator", "exec", "serial", "http", "none"] | None,
+    typer.Option(help="What arranges the scene; set up under [rig] in lab.toml."),
 ]
 ProviderOption = Annotated[Literal["cpu", "cuda"], typer.Option(help="Execution provider, enforced.")]
 
@@ -67,6 +73,7 @@ def capture(
     resume: Annotated[Path | None, typer.Option(help="Go on with this session.", metavar="SESSION")] = None,
     new: Annotated[bool, typer.Option("--new", help="Begin a new session, even if one is unfinished.")] = False,
     no_gate: Annotated[bool, typer.Option("--no-gate", help="Take every picture, without localization.")] = False,
+    rig: RigOption = None,
     operator: Annotated[str, typer.Option(help="Who stands at the rig; kept with the session.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of sessions; the lab's by default.")] = None,
     lab: LabOption = Path(),
@@ -79,7 +86,7 @@ def capture(
     from pipeline.steps import capture_order
 
     order = capture_order(
-        enter_lab(lab, {"camera.uri": camera, "lab.seed": seed}, required=False),
+        enter_lab(lab, {"camera.uri": camera, "lab.seed": seed, "rig.kind": rig}, required=False),
         frames=frames,
         plan=plan,
         use_plan=not no_plan,
@@ -90,13 +97,11 @@ def capture(
         out=out,
     )
     if dry_run:
-        what = f"the plan {order.plan}" if order.plan else f"{frames or 'all'} frames"
-        would = {"camera": order.uri, "plan": str(order.plan) if order.plan else None, "sessions": str(order.sessions)}
-        return Result(data=would, lines=[f"would capture {what} with {order.uri} into {order.sessions}"])
+        return _would_capture(order)
     if order.resume and not resume:
         note(f"resuming {order.resume}")
     with stop_flag() as stop, progress_bar("capturing") as bar:
-        outcome = run(order, ask=ask, stop=stop, progress=lambda step: _show(step, bar))
+        outcome = run(order, ask=Asking(stop), stop=stop, progress=lambda step: _show(step, bar))
     data = {
         "session": str(outcome.session),
         "frames": outcome.frames,
@@ -118,6 +123,22 @@ def capture(
     if outcome.skipped:
         errors.append(_incomplete(f"{outcome.skipped} shots were skipped", str(outcome.session)))
     return Result(data=data, lines=lines, errors=errors)
+
+
+def _would_capture(order: CaptureOrder) -> Result:
+    from pipeline.rigging import planned_moves
+
+    moves = planned_moves(order.rig, order.plan) if order.plan else []
+    what = f"the plan {order.plan}" if order.plan else f"{order.frames or 'all'} frames"
+    would = {
+        "camera": order.uri,
+        "plan": str(order.plan) if order.plan else None,
+        "sessions": str(order.sessions),
+        "rig": order.rig.kind,
+        "moves": [asdict(move) for move in moves],
+    }
+    lines = [f"would capture {what} with {order.uri} into {order.sessions}"]
+    return Result(data=would, lines=lines + [str(move) for move in moves])
 
 
 def localize(session: SessionArgument, lab: LabOption = Path()) -> Result:

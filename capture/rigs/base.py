@@ -1,20 +1,24 @@
-"""Who arranges the scene for a shot: the simulator, an operator, or nobody."""
+"""What a rig is: whatever arranges the scene for a shot, and says when it stands, or why it does not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from calibration.errors import BadInput, NotReady
+from calibration.errors import BadInput
 from calibration.sheet import Sheet
 from capture.cameras.base import StagedCamera
 from capture.plan import Condition, Shot
 
+Value = str | float
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The scene stands as the shot wants it."""
+    """The scene stands as the shot wants it. ``reached``: what the rig says it reached, units in the names."""
+
+    reached: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,10 @@ class Rig(Protocol):
     """Arranges the scene for one shot after the other."""
 
     def prepare(self, shot: Shot, sheet: Sheet) -> Prepared:
-        """Put ``sheet`` under the condition of ``shot`` and wait until nothing moves."""
+        """Put ``sheet`` under the condition of ``shot`` and wait until nothing moves.
+
+        :class:`calibration.errors.RigGone` when the rig itself is broken: no shot is given up for that.
+        """
         ...
 
 
@@ -65,30 +72,27 @@ class StagedRig:
         return Settled()
 
 
-class OperatorRig:
-    """A person arranges the scene. ``ask`` shows a line and returns the answer."""
+class RigsInTurn:
+    """Several rigs that arrange a scene together: a person changes the sheet, then a slide moves."""
 
-    def __init__(self, ask: Callable[[str], str]) -> None:
-        self._ask = ask
+    def __init__(self, *rigs: Rig) -> None:
+        self._rigs = rigs
 
     def prepare(self, shot: Shot, sheet: Sheet) -> Prepared:
-        """Say what to arrange and wait for the word; Enter: it stands, ``s``: skip this shot, ``q``: stop here.
+        """One after the other, up to the first that does not settle; what they reached, together."""
+        reached: dict[str, Value] = {}
+        for rig in self._rigs:
+            prepared = rig.prepare(shot, sheet)
+            if not isinstance(prepared, Settled):
+                return prepared
+            reached |= prepared.reached
+        return Settled(reached)
 
-        :class:`NotReady` when nobody answers (the input has ended).
-        """
-        question = f"shot {shot.index}: {shot.arm} (sheet {sheet.id}) {in_words(shot.condition)}"
-        try:
-            answer = self._ask(f"{question} [Enter: ready, s: skip, q: stop] ").strip().lower()
-        except EOFError as error:
-            raise NotReady(
-                f"nobody answers for shot {shot.index}: the input has ended", hint="run it in a terminal"
-            ) from error
-        return self._meant(answer) or self.prepare(shot, sheet)
 
-    @staticmethod
-    def _meant(answer: str) -> Prepared | None:
-        known: dict[str, Prepared] = {"": Settled(), "s": Failed("skipped by the operator"), "q": Ended("operator")}
-        return known.get(answer)
+def asked_of(shot: Shot) -> dict[str, Value]:
+    """All that a shot asks for, by name: its condition with what is extra, its arm and its sheet."""
+    condition = {name: value for name, value in shot.condition if isinstance(value, str | float | int)}
+    return {**condition, **shot.condition.extra, "arm": shot.arm, "sheet": shot.sheet}
 
 
 def in_words(condition: Condition) -> str:
