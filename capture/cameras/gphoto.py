@@ -50,8 +50,12 @@ class FoundCamera:
 
 
 def find_cameras() -> tuple[FoundCamera, ...]:
-    """The cameras that libgphoto2 sees; :class:`NotReady` without the package."""
-    found = _library().Camera.autodetect()
+    """The cameras that libgphoto2 sees; :class:`NotReady` without the package, or when it cannot look for them."""
+    library = _library()
+    try:
+        found = library.Camera.autodetect()
+    except library.GPhoto2Error as error:
+        raise CameraGone(f"libgphoto2 cannot look for cameras: {error.string}", where=SCHEME) from error
     return tuple(FoundCamera(found.get_name(i), found.get_value(i)) for i in range(found.count()))
 
 
@@ -210,11 +214,9 @@ class _Device:
         """All settings that can be written."""
         with self._speaking("tell its settings"):
             found = dict(self._writable(self._camera.get_config()))
-        self._own_names = {own: own for own in found}
-        for name, owns in SETTINGS.items():
-            if own := next((own for own in owns if own in found), None):
-                self._own_names[name] = own
-                del self._own_names[own]
+        ours = {name: next((own for own in owns if own in found), "") for name, owns in SETTINGS.items()}
+        ours = {name: own for name, own in ours.items() if own}
+        self._own_names = ours | {own: own for own in found if own not in ours.values()}
         return tuple(_ability(name, found[own], self._library) for name, own in self._own_names.items())
 
     def set_value(self, name: str, value: Setting) -> None:

@@ -24,6 +24,9 @@ ACCEPTED = (
 )
 """What a camera's address may be, for messages and help."""
 
+OWN_SCHEMES = frozenset({"sim", "rtsp", "rtsps", "http", "https", "v4l2", "gphoto2", "folder", "video"})
+"""Schemes that no plug-in can take over."""
+
 RTSP_FRAMES_INSIDE = 2
 """Pictures between arrival and decoder: what a picture is late by, measured on loopback at 15 frames/s."""
 

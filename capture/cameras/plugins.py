@@ -58,7 +58,7 @@ class Plugin:
         except Exception as error:
             raise self._broken(f"cannot open {uri!r}", error) from error
         if missing := [part for part in _PARTS if not hasattr(type(camera), part)]:
-            raise BadConfig(f"{self.label} gives a {type(camera).__name__} without {', '.join(missing)}", where=uri)
+            raise self.refusal(f"gives a {type(camera).__name__} without {', '.join(missing)}")
         return camera
 
     def find(self) -> tuple[str, ...]:
@@ -79,12 +79,12 @@ class Plugin:
             raise self._broken("cannot be loaded", error) from error
         return factory
 
+    def refusal(self, why: str) -> BadConfig:
+        """The error of a plug-in that is not as it must be."""
+        return BadConfig(f"{self.label} {why}", hint=f"update or uninstall {self.package}", where=self.scheme)
+
     def _broken(self, what: str, error: Exception) -> BadConfig:
-        return BadConfig(
-            f"{self.label} {what}: {type(error).__name__}: {error}",
-            hint=f"update or uninstall {self.package}",
-            where=self.scheme,
-        )
+        return self.refusal(f"{what}: {type(error).__name__}: {error}")
 
 
 def list_plugins() -> tuple[Plugin, ...]:
