@@ -57,7 +57,7 @@ class Plugin:
             raise
         except Exception as error:
             raise self._broken(f"cannot open {uri!r}", error) from error
-        if missing := [part for part in _PARTS if not hasattr(type(camera), part)]:
+        if missing := [part for part in _PARTS if not hasattr(camera, part)]:
             raise self.refusal(f"gives a {type(camera).__name__} without {', '.join(missing)}")
         return camera
 
