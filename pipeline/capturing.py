@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,8 +14,10 @@ from calibration.errors import BadConfig, BadImage, BadInput, BadUsage
 from calibration.files import read_bytes, read_document
 from calibration.sheet import Sheet
 from capture.binding import refuse_other_camera, refuse_other_mode
-from capture.cameras.base import Camera, FiniteCamera
+from capture.cameras.base import Camera, FiniteCamera, ReportingCamera, StagedCamera
 from capture.cameras.open import open_camera, safe_address
+from capture.cameras.settings import Setting
+from capture.cameras.watch import Timing
 from capture.frame import Clock, Frame
 from capture.localize import localize
 from capture.plan import Plan, Shot
@@ -48,6 +50,8 @@ class CaptureOrder:
     operator: str = ""
     seed: int = 0
     rig: RigSection = field(default_factory=RigSection)
+    timing: Timing = field(default_factory=Timing)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
 
 
 def capture(
@@ -58,7 +62,9 @@ def capture(
         return outcome_of(read_session(order.resume))
     clock = Clock()
     folder = order.sheets[0].parent if order.sheets else order.sessions
-    with open_camera(order.uri, sheet_folder=folder, clock=clock) as camera:
+    with open_camera(
+        order.uri, sheet_folder=folder, clock=clock, timing=order.timing, settings=order.settings
+    ) as camera:
         return _capture_with(camera, order, folder, clock, ask=ask, stop=stop, progress=progress)
 
 
@@ -98,6 +104,8 @@ def _capture_with(
         open_rig(order.rig, camera, plan, folder=lab, ask=ask, stop=stop) as rig,
         _open_session(order, camera, model, clock) as session,
     ):
+        if isinstance(camera, ReportingCamera):
+            camera.report_to(lambda event: session.note(f"camera {event.kind}: {event.text}"))
         return run_capture(
             plan=plan,
             sheets={sheet.id: sheet for sheet in sheets},

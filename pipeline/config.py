@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 from calibration.errors import BadConfig
 from calibration.files import Document, first_problem, read_bytes
 from calibration.sheet import ARMS, paper_size_mm
+from capture.cameras.watch import Timing
 from capture.plan import DistanceMm, TiltDeg
 from pipeline.rig_config import RigSection
 
@@ -40,10 +41,31 @@ class TargetSection(Document):
 
 
 class CameraSection(Document):
-    """The camera's address, and its calibration file (relative to the lab)."""
+    """The camera's address, and its calibration file (relative to the lab).
+
+    ``settings``: what is set and read back, as ``{exposure = 200, gain = 0}``; ``dpcam camera check`` names them. The
+    rest is of live cameras: after a change ``settle_frames`` pictures are not used; ``read_s`` without a picture is a
+    stall; a camera in trouble is waited for ``reconnect_s`` in all; ``frozen_frames`` times the same picture in a row
+    is a frozen stream (0: a source without noise, which may stand still).
+    """
 
     uri: str = Field(default="sim:", coerce_numbers_to_str=True)
     calibration: str | None = None
+    settings: dict[str, int | float | str] = Field(default_factory=dict)
+    settle_frames: int = Field(default=5, ge=0, le=1000)
+    read_s: float = Field(default=5.0, gt=0, le=600)
+    reconnect_s: float = Field(default=90.0, ge=0, le=86_400)
+    frozen_frames: int = Field(default=15, ge=0, le=100_000)
+
+    @property
+    def timing(self) -> Timing:
+        """How long to wait for it, and what is too much."""
+        return Timing(
+            read_s=self.read_s,
+            reconnect_s=self.reconnect_s,
+            settle_frames=self.settle_frames,
+            frozen_frames=self.frozen_frames,
+        )
 
 
 class ModelsSection(Document):

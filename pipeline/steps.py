@@ -105,6 +105,8 @@ def capture_order(
         operator=operator,
         seed=lab.config.lab.seed,
         rig=lab.config.rig,
+        timing=lab.config.camera.timing,
+        settings=lab.config.camera.settings,
     )
 
 

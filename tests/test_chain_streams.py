@@ -134,6 +134,8 @@ def test_a_film_and_a_folder_are_taken_to_their_end(kept, lab: Path, tmp_path, p
 
 def test_a_stream_that_ends_leaves_what_was_taken(lab: Path, pictures: dict[str, list[np.ndarray]]):
     """A camera that goes away is the world not being ready; the frames so far stay."""
+    text = (lab / "lab.toml").read_text()
+    (lab / "lab.toml").write_text(text.replace("[camera]\n", "[camera]\nreconnect_s = 2.0\n"))
     with mjpeg_stream(pictures["bare"], FPS) as stream:
         process = start("capture", "--camera", stream.url, "--frames", 10_000, cwd=lab)
         wait_until(lambda: list(lab.glob("sessions/*/frames/*/000003.jpg")), process)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol, Self, runtime_checkable
 
 from calibration.camera import CameraModel
 from calibration.sheet import Sheet
+from capture.cameras.settings import Ability, Setting
+from capture.cameras.watch import CameraEvent
 from capture.frame import Frame
 from capture.plan import Shot
 
@@ -52,4 +55,26 @@ class FiniteCamera(Protocol):
     @property
     def remaining(self) -> int | None:
         """Frames still to come, None when unknown."""
+        ...
+
+
+@runtime_checkable
+class AdjustableCamera(Protocol):
+    """A camera whose settings can be set from here."""
+
+    def abilities(self) -> tuple[Ability, ...]:
+        """What can be set, with the values of now; nothing where there are no settings."""
+        ...
+
+    def adjust(self, asked: Mapping[str, Setting]) -> None:
+        """Set, read back; :class:`calibration.errors.BadConfig` names what the camera did not take."""
+        ...
+
+
+@runtime_checkable
+class ReportingCamera(Protocol):
+    """A camera that says what happens to it: lost, found again, frozen, torn pictures."""
+
+    def report_to(self, listener: Callable[[CameraEvent], None]) -> None:
+        """Tell ``listener`` from now on, from within :meth:`Camera.read`, in its thread."""
         ...

@@ -11,7 +11,8 @@ import urllib.parse
 import urllib.request
 from email.message import Message
 
-from calibration.errors import CameraGone
+from calibration.errors import BadImage, CameraGone
+from capture.cameras.jpeg import jpeg_fault
 from capture.frame import Frame
 from capture.picture import decode_picture
 
@@ -27,7 +28,9 @@ class MjpegConnection:
 
     def __init__(self, url: str, name: str, timeout_s: float) -> None:
         self._name = name
+        self._timeout_s = timeout_s
         self._jpeg = b""
+        self._at_boundary = False
         self._said: dict[str, str | int | float] = {}
         self._response = _answer(url, name, timeout_s)
         try:
@@ -42,17 +45,27 @@ class MjpegConnection:
             headers = self._part_headers()
             length = headers.get("content-length")
             self._jpeg = self._read_exactly(int(length)) if length else self._read_to_end()
+        except TimeoutError as error:
+            stalled = f"{self._name} stalled: no picture within {self._timeout_s:g} s"
+            raise CameraGone(stalled, where=self._name) from error
         except _BROKEN as error:
             raise CameraGone(f"{self._name} broke off: {error}", where=self._name) from error
         self._said = {key: value for key, value in headers.items() if not key.startswith("content-")}
 
+    def evidence(self) -> bytes:
+        """The part read last; :class:`BadImage` when its JPEG is not whole."""
+        if fault := jpeg_fault(self._jpeg):
+            raise BadImage(f"{self._name} sent a damaged JPEG: {fault}", where=self._name)
+        return self._jpeg
+
     def frame(self, t_mono_ns: int, t_wall_ns: int) -> Frame:
         """The part read last; its own header lines (a camera's time stamp, for example) are the settings."""
+        jpeg = self.evidence()
         return Frame(
-            pixels=decode_picture(self._jpeg, self._name),
+            pixels=decode_picture(jpeg, self._name),
             t_mono_ns=t_mono_ns,
             t_wall_ns=t_wall_ns,
-            encoded=self._jpeg,
+            encoded=jpeg,
             suffix=".jpg",
             settings=self._said,
         )
@@ -68,8 +81,9 @@ class MjpegConnection:
         return line
 
     def _part_headers(self) -> dict[str, str]:
-        while not self._line().startswith(self._boundary):
-            pass
+        while not self._at_boundary:
+            self._at_boundary = self._line().startswith(self._boundary)
+        self._at_boundary = False
         headers: dict[str, str] = {}
         while line := self._line().strip():
             key, _, value = line.decode("latin-1").partition(":")
@@ -85,10 +99,17 @@ class MjpegConnection:
         return data
 
     def _read_to_end(self) -> bytes:
-        """Without a length: up to the marker that ends every JPEG, which cannot occur inside its scan."""
+        """Without a length: up to the marker that ends every JPEG, which cannot occur inside its scan.
+
+        A torn picture has none; it ends where the next part begins.
+        """
         data = bytearray()
         while not data.endswith(b"\xff\xd9\r\n"):
-            data += self._line()
+            line = self._line()
+            if line.startswith(self._boundary):
+                self._at_boundary = True
+                break
+            data += line
             if len(data) > LONGEST_PICTURE:
                 raise ValueError(f"a picture does not end within {LONGEST_PICTURE} bytes")
         return bytes(data[:-2])

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from calibration.errors import BadUsage, MissingFile
 from calibration.files import readable_name
-from capture.cameras.base import Camera
-from capture.cameras.live import LiveCamera, Timing
+from capture.cameras.base import AdjustableCamera, Camera
+from capture.cameras.live import LiveCamera
+from capture.cameras.plugins import list_plugins, plugin_for
+from capture.cameras.settings import Setting, no_settings
 from capture.cameras.sim_options import parse_sim_uri
+from capture.cameras.watch import Timing
 from capture.frame import Clock
 from capture.picture import PICTURE_SUFFIXES
 
 ACCEPTED = (
     "sim:..., rtsp://..., http://... (motion JPEG), v4l2:/dev/video0, /dev/v4l/by-id/..., a device number, "
-    "a video file, folder:PATH, a folder of pictures, a session folder"
+    "gphoto2:, gphoto2:SERIAL, a video file, folder:PATH, a folder of pictures, a session folder"
 )
 """What a camera's address may be, for messages and help."""
 
+OWN_SCHEMES = frozenset({"sim", "rtsp", "rtsps", "http", "https", "v4l2", "gphoto2", "folder", "video"})
+"""Schemes that no plug-in can take over."""
+
 RTSP_FRAMES_INSIDE = 2
 """Pictures between arrival and decoder: what a picture is late by, measured on loopback at 15 frames/s."""
+
+RTSP_FROZEN_FACTOR = 10
+"""A video codec repeats a still scene to the bit until its next whole picture: longer patience before it is frozen."""
 
 _SECRET = re.compile(
     r"((?:pass\w*|pwd|token|secret|key|auth\w*|sig\w*|user\w*|login)=)(?:(?!_[A-Za-z]+=)[^&;/])*", re.IGNORECASE
@@ -30,25 +40,38 @@ _SECRET = re.compile(
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 
 
-def open_camera(uri: str, *, sheet_folder: Path, clock: Clock, timing: Timing | None = None) -> Camera:
+def open_camera(
+    uri: str,
+    *,
+    sheet_folder: Path,
+    clock: Clock,
+    timing: Timing | None = None,
+    settings: Mapping[str, Setting] | None = None,
+) -> Camera:
     """Open the camera at ``uri``; ``sheet_folder`` is where the simulator finds the sheets that it shows.
 
+    ``settings``: name → value, set, read back, and set again when the camera was lost and found.
+
     :class:`BadUsage` for an address of no known kind, :class:`MissingFile` for a path that is not there,
-    :class:`calibration.errors.CameraGone` for a device or stream that does not answer.
+    :class:`calibration.errors.CameraGone` for a device or stream that does not answer,
+    :class:`calibration.errors.BadConfig` for settings that it does not take.
     """
     scheme, rest = _split(uri)
     timing = timing or Timing()
-    if scheme == "sim":
-        return _open_sim(uri, sheet_folder, clock)
+    asked = settings or {}
     if scheme in ("rtsp", "rtsps"):
-        return _open_rtsp(uri, clock, timing)
+        return _open_rtsp(uri, clock, timing, asked)
     if scheme in ("http", "https"):
-        return _open_http(uri, clock, timing)
+        return _open_http(uri, clock, timing, asked)
     if scheme == "v4l2" or (not scheme and (rest.isdigit() or rest.startswith("/dev/"))):
-        return _open_v4l2(rest, clock, timing)
-    if scheme in ("", "folder", "video"):
-        return _open_path(Path(rest), clock)
-    raise BadUsage(f"the camera {safe_address(uri)!r} is of no known kind; accepted: {ACCEPTED}", where="--camera")
+        return _open_v4l2(rest, clock, timing, asked)
+    if scheme == "gphoto2":
+        return _open_gphoto(rest, clock, timing, asked)
+    if scheme in ("", "folder", "video", "sim"):
+        if asked:
+            raise no_settings(uri, asked)
+        return _open_sim(uri, sheet_folder, clock) if scheme == "sim" else _open_path(Path(rest), clock)
+    return _open_plugin(scheme, uri, clock, timing, asked)
 
 
 def safe_address(uri: str) -> str:
@@ -84,24 +107,56 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 def _open_sim(uri: str, sheet_folder: Path, clock: Clock) -> Camera:
-    from capture.cameras.sim import SimCamera, parse_sim_uri
+    from capture.cameras.sim import SimCamera
 
     return SimCamera(parse_sim_uri(uri), sheet_folder, clock)
 
 
-def _open_rtsp(uri: str, clock: Clock, timing: Timing) -> Camera:
+def _open_plugin(scheme: str, uri: str, clock: Clock, timing: Timing, asked: Mapping[str, Setting]) -> Camera:
+    plugin = plugin_for(scheme)
+    if plugin is None:
+        more = "".join(f", {each.scheme}:..." for each in list_plugins())
+        what = f"the camera {safe_address(uri)!r} is of no known kind"
+        raise BadUsage(f"{what}; accepted: {ACCEPTED}{more}", where="--camera")
+    camera = plugin.open(uri, clock, timing)
+    if asked:
+        _adjust(camera, asked)
+    return camera
+
+
+def _adjust(camera: Camera, asked: Mapping[str, Setting]) -> None:
+    try:
+        if not isinstance(camera, AdjustableCamera):
+            raise no_settings(camera.identity, asked)
+        camera.adjust(asked)
+    except BaseException:
+        camera.close()
+        raise
+
+
+def _open_gphoto(address: str, clock: Clock, timing: Timing, asked: Mapping[str, Setting]) -> Camera:
+    from capture.cameras.gphoto import GphotoCamera
+
+    return GphotoCamera(address, clock, timing, asked)
+
+
+def _open_rtsp(uri: str, clock: Clock, timing: Timing, asked: Mapping[str, Setting]) -> Camera:
     from capture.cameras.opencv import connect_rtsp
 
     name = _checked_address(uri)
-    timing = replace(timing, latency_frames=timing.latency_frames + RTSP_FRAMES_INSIDE)
-    return LiveCamera(name, lambda: connect_rtsp(uri, name, timing), clock, timing)
+    timing = replace(
+        timing,
+        latency_frames=timing.latency_frames + RTSP_FRAMES_INSIDE,
+        frozen_frames=timing.frozen_frames * RTSP_FROZEN_FACTOR,
+    )
+    return LiveCamera(name, lambda: connect_rtsp(uri, name, timing), clock, timing, asked)
 
 
-def _open_http(uri: str, clock: Clock, timing: Timing) -> Camera:
+def _open_http(uri: str, clock: Clock, timing: Timing, asked: Mapping[str, Setting]) -> Camera:
     from capture.cameras.mjpeg import MjpegConnection
 
     name = _checked_address(uri)
-    return LiveCamera(name, lambda: MjpegConnection(uri, name, timing.read_s), clock, timing)
+    return LiveCamera(name, lambda: MjpegConnection(uri, name, timing.read_s), clock, timing, asked)
 
 
 def _checked_address(uri: str) -> str:
@@ -116,13 +171,17 @@ def _checked_address(uri: str) -> str:
     return safe_address(uri)
 
 
-def _open_v4l2(device: str, clock: Clock, timing: Timing) -> Camera:
-    from capture.cameras.opencv import connect_v4l2, stable_device_name
+def _open_v4l2(address: str, clock: Clock, timing: Timing, asked: Mapping[str, Setting]) -> Camera:
+    from capture.cameras.opencv import connect_v4l2
+    from capture.cameras.v4l2 import device_named, fleeting
 
-    if not device:
+    if not address:
         raise BadUsage("the camera 'v4l2:' names no device, such as v4l2:/dev/video0", where="--camera")
-    path = Path(f"/dev/video{device}" if device.isdigit() else device)
-    return LiveCamera(f"v4l2:{stable_device_name(path)}", lambda: connect_v4l2(path), clock, timing)
+    device = device_named(address)
+    # By its lasting name, which leads to it again when it was plugged in anew under another number.
+    path = Path(device.address)
+    warning = fleeting(address, device)
+    return LiveCamera(f"v4l2:{path}", lambda: connect_v4l2(path), clock, timing, asked, warning)
 
 
 def _open_path(path: Path, clock: Clock) -> Camera:

@@ -22,8 +22,11 @@ import numpy as np
 
 from calibration.camera import CameraModel
 from calibration.errors import BadImage, CameraGone, MissingFile
-from capture.cameras.live import Timing
+from capture.cameras.settings import Ability, Setting, not_taken, number_of
+from capture.cameras.v4l2 import list_devices
+from capture.cameras.watch import Timing
 from capture.frame import Clock, Frame
+from capture.picture import Pixels
 
 _QUIET = {"OPENCV_FFMPEG_LOGLEVEL": "-8"}
 _LOW_LATENCY = _QUIET | {"OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"}
@@ -74,26 +77,52 @@ class OpenCvConnection:
         self._capture = capture
         self._name = name
         self._settings = settings
+        self._pixels: Pixels | None = None
 
     def grab(self) -> None:
         """Take the next picture off the stream."""
+        self._pixels = None
         if not self._capture.grab():
             raise CameraGone(f"{self._name} stopped sending", where=self._name)
 
+    def evidence(self) -> bytes:
+        """Its pixels."""
+        return self._decoded().tobytes()
+
     def frame(self, t_mono_ns: int, t_wall_ns: int) -> Frame:
         """Decode it, and ask the device for its settings."""
-        return Frame(_retrieved(self._capture, self._name), t_mono_ns, t_wall_ns, settings=self._reported())
+        return Frame(self._decoded(), t_mono_ns, t_wall_ns, settings=self._reported())
 
     def close(self) -> None:
         """Give the device back."""
         self._capture.release()
 
-    def _reported(self) -> dict[str, str | int | float]:
+    def _decoded(self) -> Pixels:
+        if self._pixels is None:
+            self._pixels = _retrieved(self._capture, self._name)
+        return self._pixels
+
+    def _reported(self) -> dict[str, Setting]:
         values = {name: self._capture.get(number) for name, number in self._settings.items()}
         return {name: value for name, value in values.items() if value != _NOT_SUPPORTED}
 
 
-def _retrieved(capture: cv2.VideoCapture, name: str) -> np.ndarray:
+class DeviceConnection(OpenCvConnection):
+    """A V4L2 device: its settings can be set. OpenCV does not say what they take."""
+
+    def abilities(self) -> tuple[Ability, ...]:
+        """What the device reports; a setting that it does not have is not there."""
+        return tuple(Ability(name, value) for name, value in self._reported().items())
+
+    def set_value(self, name: str, value: Setting) -> None:
+        """Ask for a value; :class:`calibration.errors.BadConfig` for words, which no V4L2 control takes."""
+        number = number_of(value)
+        if number is None:
+            raise not_taken(self._name, Ability(name, self._reported()[name]), value)
+        self._capture.set(self._settings[name], number)
+
+
+def _retrieved(capture: cv2.VideoCapture, name: str) -> Pixels:
     done, bgr = capture.retrieve()
     if not done:
         raise BadImage(f"a picture of {name} cannot be decoded", where=name)
@@ -114,10 +143,10 @@ def connect_rtsp(url: str, name: str, timing: Timing) -> OpenCvConnection:
     return OpenCvConnection(capture, name, _STREAM_SETTINGS)
 
 
-def connect_v4l2(device: Path) -> OpenCvConnection:
+def connect_v4l2(device: Path) -> DeviceConnection:
     """Open a V4L2 device by its path; :class:`CameraGone` when it is not there or busy."""
     if not device.exists():
-        found = ", ".join(str(path) for path in sorted(Path("/dev").glob("video*"))) or "none"
+        found = ", ".join(each.address for each in list_devices()) or "none"
         raise CameraGone(f"there is no camera at {device}; found: {found}", where=str(device))
     capture = _open(str(device), cv2.CAP_V4L2, [], _QUIET)
     if capture is None:
@@ -126,16 +155,7 @@ def connect_v4l2(device: Path) -> OpenCvConnection:
             hint="another program may hold it, or this user may not read it",
             where=str(device),
         )
-    return OpenCvConnection(capture, str(device), _DEVICE_SETTINGS)
-
-
-def stable_device_name(device: Path) -> str:
-    """The name of a V4L2 device that stays the same over a restart and another socket, where the system has one."""
-    try:
-        links = sorted(Path("/dev/v4l/by-id").iterdir())
-        return next((str(link) for link in links if link.resolve() == device.resolve()), str(device))
-    except OSError:
-        return str(device)
+    return DeviceConnection(capture, str(device), _DEVICE_SETTINGS)
 
 
 class VideoFile:
