@@ -25,6 +25,7 @@ from capture.rig import FixedRig, OperatorRig, Rig, StagedRig
 from capture.runner import CaptureOutcome, Gate, Progress, outcome_of, run_capture
 from capture.session import SEAL, Session, read_session
 from capture.stop import StopFlag
+from pipeline.continuing import AT_FIRST, Beginning, plan_to_take, refuse_other_camera_than
 from pipeline.localizing import session_camera
 
 
@@ -33,6 +34,7 @@ class CaptureOrder:
     """What to capture. ``sheets``: JSON files of the sheets that may be seen; ``lab_file`` is kept with the session.
 
     Without ``plan`` the camera's pictures are taken as they come, ``frames`` of them (all, when it comes to an end).
+    ``begin``: where a new session begins in the plan.
     """
 
     uri: str
@@ -46,6 +48,7 @@ class CaptureOrder:
     gate: bool = True
     operator: str = ""
     seed: int = 0
+    begin: Beginning = AT_FIRST
 
 
 def capture(
@@ -61,7 +64,10 @@ def capture(
 
 
 def unfinished_session(sessions: Path, plan: Path) -> Path | None:
-    """The newest session of exactly this plan that ended before its time (killed, interrupted, disk full), or None."""
+    """The newest session of this plan that ended before its time (killed, interrupted, disk full), or None.
+
+    Its own plan is this one, or what this one was before it was extended.
+    """
     wanted = read_document(plan, Plan)
     for folder in sorted((path.parent for path in sessions.glob("*/session.json")), reverse=True):
         if (folder / SEAL).exists():
@@ -73,7 +79,7 @@ def unfinished_session(sessions: Path, plan: Path) -> Path | None:
             raise BadConfig(
                 f"an unfinished session is damaged: {error.message}", hint=hint, where=error.where
             ) from error
-        if session.plan == wanted and session.stopped != "limit":
+        if session.plan and wanted.holds(session.plan) and session.stopped != "limit":
             return folder
     return None
 
@@ -88,10 +94,10 @@ def _capture_with(
     stop: StopFlag,
     progress: Callable[[Progress], None],
 ) -> CaptureOutcome:
-    plan = read_document(order.plan, Plan) if order.plan else None
+    plan = plan_to_take(order.plan, order.begin.first_shot, order.resume) if order.plan else None
     sheets = [read_document(path, Sheet) for path in order.sheets]
     model = _camera_model(order, camera, folder, clock)
-    with _open_session(order, camera, model, clock) as session:
+    with _open_session(order, plan, camera, model, clock) as session:
         return run_capture(
             plan=plan,
             sheets={sheet.id: sheet for sheet in sheets},
@@ -125,13 +131,19 @@ def _first_look(uri: str, camera: Camera, folder: Path, clock: Clock) -> Frame:
         return again.read()
 
 
-def _open_session(order: CaptureOrder, camera: Camera, model: CameraModel | None, clock: Clock) -> SessionWriter:
+def _open_session(
+    order: CaptureOrder, plan: Plan | None, camera: Camera, model: CameraModel | None, clock: Clock
+) -> SessionWriter:
     if order.resume:
         _refuse_other_calibration(read_session(order.resume), model)
         return SessionWriter.resume(order.resume, machine=this_machine(), clock=clock)
     inputs = [one for path in order.sheets for one in sheet_inputs(path)]
     inputs = list({one.name: one for one in inputs}.values())
-    if order.plan:
+    if order.begin.follows:
+        refuse_other_camera_than(order.begin.follows, camera.identity)
+    if plan and order.begin.first_shot:
+        inputs.append(Input("plan", "plan.json", plan.model_dump_json(indent=1).encode()))
+    elif order.plan:
         inputs.append(Input.from_file("plan", order.plan))
     if order.lab_file:
         inputs.append(_without_secrets(order.lab_file))

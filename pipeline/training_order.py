@@ -92,12 +92,14 @@ def lab_spec(lab: Lab) -> TransformSpec:
     From the plan come distances and angles, with a margin; the rest is the default. :class:`MissingFile` or
     :class:`BadConfig` when a file is named and is not there, or is no spec.
     """
-    plan, default = lab.config.plan, TransformSpec()
+    default = TransformSpec()
     if lab.config.train.spec:
         return _named_spec(lab.folder / lab.config.train.spec)
-    distances = (min(plan.distances_mm) / DISTANCE_MARGIN, max(plan.distances_mm) * DISTANCE_MARGIN)
-    yaw = min(max(abs(angle) for angle in plan.yaws_deg) + ANGLE_MARGIN_DEG, 80.0)
-    pitch = min(max(abs(angle) for angle in plan.pitches_deg) + ANGLE_MARGIN_DEG, 80.0)
+    planned = lab.conditions()
+    at_mm = [each.distance_mm for each in planned]
+    distances = (min(at_mm) / DISTANCE_MARGIN, max(at_mm) * DISTANCE_MARGIN)
+    yaw = min(max(abs(each.yaw_deg) for each in planned) + ANGLE_MARGIN_DEG, 80.0)
+    pitch = min(max(abs(each.pitch_deg) for each in planned) + ANGLE_MARGIN_DEG, 80.0)
     return default.model_copy(update={"distance_mm": distances, "yaw_deg": (-yaw, yaw), "pitch_deg": (-pitch, pitch)})
 
 

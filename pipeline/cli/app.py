@@ -16,7 +16,7 @@ import typer.main
 from typer.exceptions import TyperException
 
 from calibration.errors import BadUsage, DpcamError, Interrupted, NotReady
-from pipeline.cli import bench, calibrate, eot, lab, models, noise, paper, printing, sessions, train
+from pipeline.cli import bench, calibrate, eot, lab, models, noise, paper, planning, printing, sessions, train
 from pipeline.cli.command import new_group
 from pipeline.cli.output import print_result, take_streams
 from pipeline.result import Result
@@ -25,7 +25,7 @@ TYPER_INTERRUPTED = 130
 """What typer gives back when it swallows an interruption."""
 
 app = new_group("Train, print, capture, localize and score defensive patches. `dpcam demo` shows all of it.")
-for module in (lab, models, train, printing, paper, calibrate, eot, sessions, noise, bench):
+for module in (lab, models, train, printing, paper, calibrate, eot, planning, sessions, noise, bench):
     module.register(app)
 
 

@@ -66,7 +66,8 @@ def camera(
     )
 
     _one_source(pictures, live, refit)
-    folder, settings = lab / FOLDER, enter_lab(lab, {"camera.uri": camera}, required=False).config
+    opened = enter_lab(lab, {"camera.uri": camera}, required=False)
+    folder, settings = lab / FOLDER, opened.config
     if refit:
         seen = views_of_file(refit)
         seen = replace(seen, camera=camera) if camera else seen
@@ -78,7 +79,7 @@ def camera(
         out=out or folder / CALIBRATION_FILE,
         lens=None if lens == "auto" else lens,
         check=views_in_pictures(check, seen.board, seen.camera) if check else None,
-        distances_mm=settings.plan.distances_mm,
+        distances_mm=list(dict.fromkeys(each.distance_mm for each in opened.conditions())),
     )
     found = calibrate(seen, order)
     return Result(_data(found, order.out), _lines(found, order.out), _tables(found), _over(found, limit_px, order.out))
