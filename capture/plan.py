@@ -127,11 +127,12 @@ class Plan(Document):
         return self.shots[number - self.first] if self.first <= number < self.end else None
 
     def holds(self, other: Plan) -> bool:
-        """Whether ``other`` is this plan as it was before an extension, or a stretch of it.
+        """Whether ``other`` is this plan, this plan before it was extended, or one or some of its parts.
 
         Then it has the same rule and the same shots under the same numbers.
         """
-        if not self.first <= other.first < other.end <= self.end:
+        borders = {self.first, self.end, 0, *itertools.accumulate(part.shots for part in self.parts)}
+        if not self.first <= other.first < other.end <= self.end or not {other.first, other.end} <= borders:
             return False
         start = other.first - self.first
         return _rule(self) == _rule(other) and self.shots[start : start + len(other.shots)] == other.shots

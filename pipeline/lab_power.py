@@ -19,7 +19,8 @@ from pipeline.statistics import Rule
 
 BASELINE_RATE = 0.8
 CORRELATION = 0.5
-"""Of a rig that repeats its conditions well. Half of it between recognizers and between arms."""
+"""Of a rig that repeats its conditions well. Half of it between recognizers and between arms, halfway
+to 1 on one picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Wish:
     correlation: float | None = None
     between_recognizers: float | None = None
     between_arms: float | None = None
+    same_picture: float | None = None
     repeats: int | None = None
     cells: int | None = None
     recognizers: int | None = None
@@ -46,7 +48,7 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True)
 class PowerOrder:
-    """A question, the repeats of each condition, and what was assumed: baseline rate and the three correlations."""
+    """A question, the repeats of each condition, and what was assumed: baseline rate and the correlations."""
 
     question: Question
     repeats: tuple[int, ...]
@@ -75,10 +77,10 @@ def power_order(
     repeats = design.repeats if keeps_plan else (wish.repeats or max(design.repeats),) * cells
     measured = _measured(lab, session, progress) if session else None
     assumptions = _assumptions(wish, measured, session.resolve().name if session else "")
-    rate, within, between, across = (each.value for each in assumptions)
+    rate, within, between, across, picture = (each.value for each in assumptions)
     question = Question(
         baseline_rate=rate,
-        likeness=Likeness(within, between, across),
+        likeness=Likeness(within, between, across, picture),
         cells=cells,
         recognizers=wish.recognizers or _held_out(lab),
         arms=design.arms,
@@ -126,14 +128,14 @@ def _measured(lab: Lab, session: Path, progress: Callable[[float, str], None]) -
 
 
 def _assumptions(wish: Wish, measured: Measured | None, session: str) -> tuple[Assumption, ...]:
-    """Baseline rate; correlation of repeats, between recognizers, between arms."""
+    """Baseline rate; correlations of repeats, between recognizers, between arms, on one picture."""
 
     def chosen(name: str, given: float | None, seen: float | None, default: float) -> Assumption:
         if given is not None:
             return Assumption(name, given, "given")
         return Assumption(name, default, "default") if seen is None else Assumption(name, seen, session)
 
-    seen = measured or Measured(None, None, None, None, 0)
+    seen = measured or Measured(None, None, None, None, None, 0)
     floor = max(CORRELATION, *(each or 0.0 for each in (seen.recognizers, seen.arms)))
     within = chosen("correlation of repeats", wish.correlation, seen.repeats, floor)
     half = within.value / 2
@@ -144,4 +146,5 @@ def _assumptions(wish: Wish, measured: Measured | None, session: str) -> tuple[A
         within,
         chosen("correlation between recognizers", wish.between_recognizers, between, half),
         chosen("correlation between arms", wish.between_arms, across, half),
+        chosen("correlation on one picture", wish.same_picture, seen.pictures, (1 + within.value) / 2),
     )

@@ -28,6 +28,7 @@ class Measured:
     repeats: float | None
     recognizers: float | None
     arms: float | None
+    pictures: float | None
     cells: int
 
 
@@ -67,8 +68,11 @@ def measure(session: Session, answers: Sequence[Answer]) -> Measured:
     return Measured(
         baseline_rate=float(np.mean(baseline)),
         repeats=_ratio(covariance, named, lambda a, b: (a.arm, a.model) == (b.arm, b.model)),
-        recognizers=_ratio(covariance, named, lambda a, b: a.arm == b.arm and a.model != b.model),
+        recognizers=_ratio(
+            covariance, named, lambda a, b: a.arm == b.arm and a.model != b.model and a.repeat != b.repeat
+        ),
         arms=_ratio(covariance, named, lambda a, b: a.arm != b.arm and a.model == b.model),
+        pictures=_ratio(covariance, named, lambda a, b: (a.arm, a.repeat) == (b.arm, b.repeat) and a.model != b.model),
         cells=len(cells),
     )
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from calibration.errors import BadUsage
 from pipeline.statistics import PairedTest, Rule, judge, wilson
 
-MAX_REPEATS = 1000
-MAX_CELLS = 1000
+MAX_REPEATS = 200
+MAX_CELLS = 500
 _CHUNK = 500
 """Sessions that are simulated at once; part of what a seed means."""
 
@@ -29,15 +29,19 @@ _CHUNK = 500
 class Likeness:
     """Correlations of right and wrong between two answers in one cell (condition): 0 as chance has it, 1 the same.
 
-    ``repeats``: one recognizer, one arm, two shots. ``recognizers``: two recognizers, one arm. ``arms``: one
-    recognizer, both arms (what is hard with the patch is hard without). :class:`BadUsage` unless the first is largest.
+    ``repeats``: one recognizer, one arm, two shots. ``recognizers``: two recognizers, one arm, two shots. ``arms``: one
+    recognizer, both arms (what is hard with the patch is hard without). :class:`BadUsage` unless the first is the
+    largest of these. ``pictures``: two recognizers, one shot; what exceeds the one before is owed to the picture.
     """
 
     repeats: float
     recognizers: float
     arms: float
+    pictures: float
 
     def __post_init__(self) -> None:
+        if not 0 <= self.pictures <= 1:
+            raise BadUsage(f"the correlation on one picture is {self.pictures:g}; accepted is 0 to 1")
         for name, value in (("recognizers", self.recognizers), ("arms", self.arms)):
             if not 0 <= value <= self.repeats <= 1:
                 raise BadUsage(
@@ -175,57 +179,87 @@ def _simulated(
         raise BadUsage(
             f"from a baseline of {100 * question.baseline_rate:g} % there is no effect of {effect_points:g} points"
         )
-    chunk = max(1, min(_CHUNK, 2_000_000 // (question.cells * question.recognizers)))
+    latent = _Latent.of(question)
+    thresholds = _quantiles(question.baseline_rate, treated)
+    size = question.cells * question.recognizers * (int(counts.max()) if counts is not None and latent.picture else 1)
+    chunk = max(1, min(_CHUNK, 2_000_000 // size))
     for number, start in enumerate(range(0, question.sessions, chunk)):
         random = np.random.default_rng([question.seed, number])
-        sessions = min(chunk, question.sessions - start)
-        right = _right(question, treated, sessions, counts, random)
+        shape = (min(chunk, question.sessions - start), question.cells, 2, question.recognizers)
+        right = latent.shares(thresholds - latent.common(shape, random), counts, random)
         yield 100 * np.diff(right, axis=2)[:, :, 0]
 
 
-def _right(
-    question: Question,
-    treated: float,
-    sessions: int,
-    counts: NDArray[np.int64] | None,
-    random: np.random.Generator,
-) -> NDArray[np.float64]:
-    """``(S, C, 2)`` shares of right answers: baseline, treated."""
-    from scipy.special import ndtr, ndtri
+@dataclass(frozen=True, slots=True)
+class _Latent:
+    """The parts of the normal variable that decides over right and wrong, as variances; all of them add up to 1."""
 
-    threshold = ndtri([question.baseline_rate, treated])[:, None]
-    shape = (sessions, question.cells, 2, question.recognizers)
-    alike, common = _common(question, random, shape)
-    # All alike, the step of a cell that is always right or always wrong; a tiny rest stands for it.
-    rates = ndtr((threshold - common) / math.sqrt(max(1 - alike, 1e-12)))
-    if counts is not None:
-        rates = random.binomial(counts[:, None, None], rates) / counts[:, None, None]
-    return np.asarray(rates.mean(axis=3), dtype=np.float64)
+    condition: float
+    condition_arm: float
+    condition_recognizer: float
+    condition_arm_recognizer: float
+    picture: float
+    rest: float
+
+    @classmethod
+    def of(cls, question: Question) -> _Latent:
+        likeness = question.likeness
+        repeats, between, across, picture = (
+            latent_correlation(question.baseline_rate, value)
+            for value in (likeness.repeats, likeness.recognizers, likeness.arms, likeness.pictures)
+        )
+        shared = across / repeats if repeats else 0.0
+        picture = min(max(picture - between, 0.0), 1 - repeats) if question.recognizers > 1 else 0.0
+        return cls(
+            condition=shared * between,
+            condition_arm=(1 - shared) * between,
+            condition_recognizer=shared * (repeats - between),
+            condition_arm_recognizer=(1 - shared) * (repeats - between),
+            picture=picture,
+            rest=1 - repeats - picture,
+        )
+
+    def common(self, shape: tuple[int, int, int, int], random: np.random.Generator) -> NDArray[np.float64]:
+        """What all shots of one cell have in common, ``(S, C, 2, M)``."""
+        sessions, cells, arms, recognizers = shape
+        drawn = np.zeros(shape)
+        for variance, size in (
+            (self.condition, (sessions, cells, 1, 1)),
+            (self.condition_arm, (sessions, cells, arms, 1)),
+            (self.condition_recognizer, (sessions, cells, 1, recognizers)),
+            (self.condition_arm_recognizer, shape),
+        ):
+            drawn = drawn + math.sqrt(max(variance, 0.0)) * random.standard_normal(size)
+        return drawn
+
+    def shares(
+        self, room: NDArray[np.float64], counts: NDArray[np.int64] | None, random: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """``(S, C, 2)`` shares of right answers; ``room`` ``(S, C, 2, M)`` is what the shots' own part may take."""
+        if counts is None or not self.picture:
+            rates = _below(room, self.picture + self.rest)
+            drawn = rates if counts is None else random.binomial(counts[:, None, None], rates) / counts[:, None, None]
+            return np.asarray(drawn.mean(axis=3), dtype=np.float64)
+        repeats = int(counts.max())
+        taken = np.arange(repeats) < counts[:, None]
+        pictures = math.sqrt(self.picture) * random.standard_normal((*room.shape[:3], 1, repeats))
+        right = random.uniform(size=(*room.shape, repeats)) < _below(room[..., None] - pictures, self.rest)
+        by_shot = right.mean(axis=3) * taken[:, None]
+        return np.asarray(by_shot.sum(axis=3) / counts[:, None], dtype=np.float64)
 
 
-def _common(
-    question: Question, random: np.random.Generator, shape: tuple[int, int, int, int]
-) -> tuple[float, NDArray[np.float64]]:
-    """What shots of one cell have in common ``(S, C, 2, M)``, and its variance, which is less than 1.
+def _below(room: NDArray[np.float64], variance: float) -> NDArray[np.float64]:
+    """The probability that a normal variable of this variance lies below ``room``; without variance, all but a step."""
+    from scipy.special import ndtr
 
-    It is made of four parts: of the condition, of condition and arm, of condition and recognizer, of all three.
-    """
-    sessions, cells, arms, recognizers = shape
-    repeats, between, across = (
-        latent_correlation(question.baseline_rate, value)
-        for value in (question.likeness.repeats, question.likeness.recognizers, question.likeness.arms)
-    )
-    shared = across / repeats if repeats else 0.0
-    parts = (
-        (shared * between, (sessions, cells, 1, 1)),
-        ((1 - shared) * between, (sessions, cells, arms, 1)),
-        (shared * (repeats - between), (sessions, cells, 1, recognizers)),
-        ((1 - shared) * (repeats - between), (sessions, cells, arms, recognizers)),
-    )
-    common = np.zeros(shape)
-    for variance, size in parts:
-        common = common + math.sqrt(max(variance, 0.0)) * random.standard_normal(size)
-    return repeats, common
+    return np.asarray(ndtr(room / math.sqrt(max(variance, 1e-12))), dtype=np.float64)
+
+
+def _quantiles(baseline: float, treated: float) -> NDArray[np.float64]:
+    """``(2, 1)`` quantiles of both rates; of a rate of 1 it is infinite."""
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri([baseline, treated]), dtype=np.float64)[:, None]
 
 
 def latent_correlation(rate: float, correlation: float) -> float:

@@ -113,13 +113,17 @@ def power(
         float | None, typer.Option(help="Of one recognizer's answers to repeats of a shot.", min=0, max=1)
     ] = None,
     between_recognizers: Annotated[
-        float | None, typer.Option(help="Correlation of two recognizers in one condition.", min=0, max=1)
+        float | None,
+        typer.Option(help="Correlation of two recognizers in one condition, on two pictures.", min=0, max=1),
     ] = None,
     between_arms: Annotated[
         float | None, typer.Option(help="Correlation of both arms in one condition.", min=0, max=1)
     ] = None,
-    repeats: Annotated[int | None, typer.Option(help="Instead of the plan's.", min=1, max=1000)] = None,
-    cells: Annotated[int | None, typer.Option(help="Conditions, instead of the plan's.", min=2, max=1000)] = None,
+    same_picture: Annotated[
+        float | None, typer.Option(help="Correlation of two recognizers on one picture.", min=0, max=1)
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Instead of the plan's.", min=1, max=200)] = None,
+    cells: Annotated[int | None, typer.Option(help="Conditions, instead of the plan's.", min=2, max=500)] = None,
     recognizers: Annotated[int | None, typer.Option(help="Held out, instead of the bench's.", min=1, max=100)] = None,
     sessions: Annotated[int, typer.Option(help="Sessions to simulate.", min=100, max=100_000)] = 2000,
     lab: LabOption = Path(),
@@ -130,7 +134,7 @@ def power(
     from pipeline.power import Bench
 
     opened = enter_lab(lab, {"lab.seed": seed}, required=False)
-    wish = Wish(baseline, correlation, between_recognizers, between_arms, repeats, cells, recognizers)
+    wish = Wish(baseline, correlation, between_recognizers, between_arms, same_picture, repeats, cells, recognizers)
     effects = list(dict.fromkeys(effect or [EFFECT_POINTS]))
     with progress_bar("simulating") as bar:
         order = power_order(opened, wish, from_, sessions, bar)
