@@ -190,6 +190,12 @@ def read_session(folder: Path) -> Session:
     )
 
 
+def session_plan(folder: Path) -> Plan | None:
+    """The plan of a session, without reading its journal; errors as :func:`read_session`."""
+    require_session(folder)
+    return _plan(folder, read_document(folder / HEADER, SessionHeader))
+
+
 def _plan(folder: Path, header: SessionHeader) -> Plan | None:
     paths = [record.path for record in header.inputs if record.role == "plan"]
     return read_document(inside(folder, paths[0], HEADER), Plan) if paths else None
@@ -239,6 +245,7 @@ class _Reading:
     def _shot(self, number: int | None, where: str) -> Shot | None:
         if number is None:
             return None
-        if self.plan is None or not 0 <= number < len(self.plan.shots):
+        shot = self.plan.shot(number) if self.plan else None
+        if shot is None:
             raise BadConfig(f"{where}: shot {number} is not in the plan of this session", where=where)
-        return self.plan.shots[number]
+        return shot

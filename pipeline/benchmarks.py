@@ -18,7 +18,7 @@ from capture.frame import Frame
 from capture.localize import localize
 from capture.plan import Plan
 from pipeline.lab import create_lab, open_lab, read_sheets
-from pipeline.steps import make_lab_plan
+from pipeline.lab_plan import make_lab_plan
 
 Found = TypeVar("Found")
 

@@ -14,7 +14,7 @@ from calibration.errors import BadConfig, BadImage, BadInput, BadUsage
 from calibration.files import read_bytes, read_document
 from calibration.sheet import Sheet
 from capture.binding import refuse_other_camera, refuse_other_mode
-from capture.cameras.base import Camera, FiniteCamera, ReportingCamera, StagedCamera
+from capture.cameras.base import Camera, FiniteCamera, ReportingCamera
 from capture.cameras.open import open_camera, safe_address
 from capture.cameras.settings import Setting
 from capture.cameras.watch import Timing
@@ -26,6 +26,7 @@ from capture.recorder import Input, SessionWriter, sheet_inputs, this_machine
 from capture.runner import CaptureOutcome, Gate, Progress, outcome_of, run_capture
 from capture.session import SEAL, Session, read_session
 from capture.stop import StopFlag
+from pipeline.continuing import AT_FIRST, Beginning, plan_to_take, refuse_other_camera_than
 from pipeline.localizing import session_camera
 from pipeline.rig_config import RigSection
 from pipeline.rigging import open_rig
@@ -36,6 +37,7 @@ class CaptureOrder:
     """What to capture. ``sheets``: JSON files of the sheets that may be seen; ``lab_file`` is kept with the session.
 
     Without ``plan`` the camera's pictures are taken as they come, ``frames`` of them (all, when it comes to an end).
+    ``begin``: where a new session begins in the plan.
     """
 
     uri: str
@@ -52,6 +54,7 @@ class CaptureOrder:
     rig: RigSection = field(default_factory=RigSection)
     timing: Timing = field(default_factory=Timing)
     settings: Mapping[str, Setting] = field(default_factory=dict)
+    begin: Beginning = AT_FIRST
 
 
 def capture(
@@ -69,7 +72,10 @@ def capture(
 
 
 def unfinished_session(sessions: Path, plan: Path) -> Path | None:
-    """The newest session of exactly this plan that ended before its time (killed, interrupted, disk full), or None."""
+    """The newest session of this plan that ended before its time (killed, interrupted, disk full), or None.
+
+    Its own plan is this one, or what this one was before it was extended.
+    """
     wanted = read_document(plan, Plan)
     for folder in sorted((path.parent for path in sessions.glob("*/session.json")), reverse=True):
         if (folder / SEAL).exists():
@@ -81,7 +87,7 @@ def unfinished_session(sessions: Path, plan: Path) -> Path | None:
             raise BadConfig(
                 f"an unfinished session is damaged: {error.message}", hint=hint, where=error.where
             ) from error
-        if session.plan == wanted and session.stopped != "limit":
+        if session.plan and wanted.holds(session.plan) and session.stopped != "limit":
             return folder
     return None
 
@@ -96,13 +102,13 @@ def _capture_with(
     stop: StopFlag,
     progress: Callable[[Progress], None],
 ) -> CaptureOutcome:
-    plan = read_document(order.plan, Plan) if order.plan else None
+    plan = plan_to_take(order.plan, order.begin.first_shot, order.resume) if order.plan else None
     sheets = [read_document(path, Sheet) for path in order.sheets]
     model = _camera_model(order, camera, folder, clock)
     lab = order.lab_file.parent if order.lab_file else Path()
     with (
         open_rig(order.rig, camera, plan, folder=lab, ask=ask, stop=stop) as rig,
-        _open_session(order, camera, model, clock) as session,
+        _open_session(order, plan, camera, model, clock) as session,
     ):
         if isinstance(camera, ReportingCamera):
             camera.report_to(lambda event: session.note(f"camera {event.kind}: {event.text}"))
@@ -139,13 +145,19 @@ def _first_look(uri: str, camera: Camera, folder: Path, clock: Clock) -> Frame:
         return again.read()
 
 
-def _open_session(order: CaptureOrder, camera: Camera, model: CameraModel | None, clock: Clock) -> SessionWriter:
+def _open_session(
+    order: CaptureOrder, plan: Plan | None, camera: Camera, model: CameraModel | None, clock: Clock
+) -> SessionWriter:
     if order.resume:
         _refuse_other_calibration(read_session(order.resume), model)
         return SessionWriter.resume(order.resume, machine=this_machine(), clock=clock)
     inputs = [one for path in order.sheets for one in sheet_inputs(path)]
     inputs = list({one.name: one for one in inputs}.values())
-    if order.plan:
+    if order.begin.follows:
+        refuse_other_camera_than(order.begin.follows, camera.identity)
+    if plan and order.begin.first_shot:
+        inputs.append(Input("plan", "plan.json", plan.model_dump_json(indent=1).encode()))
+    elif order.plan:
         inputs.append(Input.from_file("plan", order.plan))
     if order.lab_file:
         inputs.append(_without_secrets(order.lab_file))

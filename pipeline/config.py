@@ -164,13 +164,19 @@ class SheetSection(Document):
 
 
 class PlanSection(Document):
-    """Conditions are all combinations of these; each is taken ``repeats`` times with each arm."""
+    """Conditions are all combinations of these; each is taken ``repeats`` times with each arm.
+
+    ``conditions``: a file of them (TOML, JSON or CSV; relative to the lab) instead. ``block``: what changes seldom from
+    shot to shot, the outermost first: ``light``, ``distance_mm``, ``arm``, ``repeat`` or any name in that file.
+    """
 
     distances_mm: list[DistanceMm] = Field(default_factory=lambda: [1200.0, 1700.0, 2200.0], min_length=1)
     yaws_deg: list[TiltDeg] = Field(default_factory=lambda: [-45.0, 0.0, 45.0], min_length=1)
     pitches_deg: list[TiltDeg] = Field(default_factory=lambda: [0.0], min_length=1)
     lights: list[str] = Field(default_factory=lambda: ["day", "dim"], min_length=1)
     repeats: int = Field(default=1, ge=1, le=1000)
+    conditions: str | None = None
+    block: list[str] = Field(default_factory=list)
 
 
 class VerdictSection(Document):

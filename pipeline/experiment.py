@@ -11,11 +11,12 @@ from capture.session import read_session
 from capture.stop import StopFlag, StopRequest
 from pipeline.capturing import capture
 from pipeline.lab import Lab
+from pipeline.lab_plan import make_lab_plan
 from pipeline.localizing import localize_session, summarize_errors
 from pipeline.score import Row
 from pipeline.sheets import patch_path
 from pipeline.statistics import Judgement
-from pipeline.steps import capture_order, make_lab_plan, report_session
+from pipeline.steps import capture_order, report_session
 from pipeline.training import train_patch_of
 from pipeline.training_order import Wish
 
@@ -50,7 +51,8 @@ class Experiment:
         patches = self._train(stop, say, progress)
         if request := stop():
             return self._stopped(patches, request, started)
-        made = make_lab_plan(self.lab, write=True)
+        # Who has patches trained anew asks for another plan, too: other patches have other sheets.
+        made = make_lab_plan(self.lab, write=True, replace="other" if self.retrain else "untaken")
         say(f"plan: {len(made.plan.shots)} shots of {len(made.plan.arms)} arms")
         order = capture_order(self.lab)
         captured = capture(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from calibration.errors import BadInput, BadUsage, MissingFile
 from calibration.files import files_of_format, make_folder, read_document, write_bytes, write_text
 from calibration.sheet import SHEET_FORMAT, Sheet
 from capture.cameras.open import seeded_address
+from capture.conditions import read_conditions
+from capture.plan import Condition
 from pipeline.config import LAB_FILE, Config, Settings, load_settings
 from pipeline.recognizers import Recognizer, load_recognizers, zoo_folder
 
@@ -53,6 +56,8 @@ distances_mm = {distances}
 yaws_deg = {yaws}
 lights = {lights}
 repeats = {repeats}
+# block = ["light"]       # what changes seldom from shot to shot; everything in random order, unless named
+# conditions = "conditions.toml"  # conditions from a file instead of the lists above (docs/howto-plan.md)
 """
 
 
@@ -112,6 +117,17 @@ class Lab:
         own = [self.folder / name for name in models.folders]
         folders += [path for path in own if path.is_dir() or models.folders != Config().models.folders]
         return load_recognizers(folders)
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions of the plan: those in the file that lab.toml names, or all combinations of what it lists."""
+        plan = self.config.plan
+        if plan.conditions:
+            return read_conditions(self.folder / plan.conditions)
+        crossed = product(plan.distances_mm, plan.yaws_deg, plan.pitches_deg, plan.lights)
+        return tuple(
+            Condition(distance_mm=distance, yaw_deg=yaw, pitch_deg=pitch, light=light)
+            for distance, yaw, pitch, light in crossed
+        )
 
     def camera_model(self) -> CameraModel | None:
         """The camera's calibration that lab.toml names, or None."""

@@ -88,6 +88,41 @@ def paired_effect(
     return Effect(float(differences.mean()), low, high, _sign_flip(differences - null_points, seed), len(cells))
 
 
+class PairedTest:
+    """The interval and the p-value of :func:`paired_effect` for many sessions at once, all with the same cells.
+
+    The very draws that :func:`paired_effect` makes with that seed are made once, and multiplied with all sessions.
+    """
+
+    def __init__(self, cells: int, *, seed: int, alpha: float = 0.05, null_points: float = 0.0) -> None:
+        """Draw for ``cells`` (2 or more) cells."""
+        self._alpha = alpha
+        self._null_points = null_points
+        self._times = np.apply_along_axis(np.bincount, 1, _drawn(cells, seed), minlength=cells).astype(np.float64)
+        self._signs, self._exact = _signs(cells, seed)
+
+    def effects(self, differences: NDArray[np.float64]) -> list[Effect]:
+        """``(S, C)`` differences in points, for each session and cell → the effect of each session."""
+        sessions, cells = differences.shape
+        drawn = differences @ self._times.T / cells
+        low, high = np.quantile(drawn, [self._alpha / 2, 1 - self._alpha / 2], axis=1)
+        p_values = self._p_values(differences - self._null_points)
+        means = differences.mean(axis=1)
+        return [
+            Effect(float(means[i]), float(low[i]), float(high[i]), float(p_values[i]), cells) for i in range(sessions)
+        ]
+
+    def _p_values(self, shifted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As scipy's ``permutation_test`` computes them: twice the smaller tail, the sample itself counted in."""
+        flipped = shifted @ self._signs.T / shifted.shape[1]
+        observed = shifted.mean(axis=1, keepdims=True)
+        slack = 1e-9 * np.abs(shifted).max(axis=1, keepdims=True)
+        one_more = 0 if self._exact else 1
+        tails = [(flipped <= observed + slack).sum(axis=1), (flipped >= observed - slack).sum(axis=1)]
+        p_values = 2 * (np.minimum(*tails) + one_more) / (len(self._signs) + one_more)
+        return np.asarray(np.minimum(p_values, 1.0), dtype=np.float64)
+
+
 def judge(effect: Effect | None, rule: Rule) -> Judgement:
     """PASS: the whole interval lies above the stated effect and the permutation test agrees (p < alpha: with few
     cells the bootstrap alone is too sure); FAIL: the whole interval lies at or below it; else INCONCLUSIVE.
@@ -118,10 +153,36 @@ def by_cell(answers: Sequence[tuple[Hashable, bool]]) -> dict[Hashable, list[boo
 
 
 def _bootstrap(differences: NDArray[np.float64], seed: int, alpha: float) -> tuple[float, float]:
-    random = np.random.default_rng(seed)
-    draws = random.integers(0, len(differences), size=(RESAMPLES, len(differences)))
+    draws = _drawn(len(differences), seed)
     low, high = np.quantile(differences[draws].mean(axis=1), [alpha / 2, 1 - alpha / 2])
     return float(low), float(high)
+
+
+def _drawn(cells: int, seed: int) -> NDArray[np.int64]:
+    """``(RESAMPLES, C)`` numbers of cells, drawn with replacement."""
+    return np.random.default_rng(seed).integers(0, cells, size=(RESAMPLES, cells))
+
+
+def _signs(cells: int, seed: int) -> tuple[NDArray[np.float64], bool]:
+    """``(n, C)`` signs that scipy flips a sample of that many cells by, and whether they are all that there are."""
+    from scipy.stats import permutation_test
+
+    seen: list[NDArray[np.float64]] = []
+
+    def look(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        seen.append(values)
+        return np.asarray(np.mean(values, axis=axis))
+
+    permutation_test(
+        (np.ones(cells),),
+        look,
+        permutation_type="samples",
+        n_resamples=RESAMPLES,
+        vectorized=True,
+        rng=np.random.default_rng(seed),
+    )
+    signs = np.concatenate([values.reshape(-1, cells) for values in seen if values.ndim > 1])
+    return signs, 2**cells <= RESAMPLES
 
 
 def _sign_flip(differences: NDArray[np.float64], seed: int) -> float:

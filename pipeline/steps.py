@@ -1,39 +1,30 @@
-"""The steps of an experiment in a lab: plan, order of capture, report."""
+"""The steps of an experiment in a lab: order of capture, report."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from calibration.errors import MissingFile
-from calibration.files import files_of_format, write_document
+from calibration.files import files_of_format, read_document
 from calibration.sheet import SHEET_FORMAT, Sheet
-from capture.plan import Condition, Plan, make_plan
+from capture.plan import Plan
 from capture.session import FrameRecord, Session, SkipRecord
 from pipeline.capturing import CaptureOrder, plan_sheets, unfinished_session
 from pipeline.config import LAB_FILE
+from pipeline.continuing import AT_FIRST, next_beginning
 from pipeline.derived import code_version, derived_path
 from pipeline.lab import Lab
 from pipeline.localizing import LocalizedFrame, localize_session, session_sheets, stored_picture
 from pipeline.recognizers import Provider, Recognizer
 from pipeline.report.page import ReportInput, ShotView, Skip, write_report
 from pipeline.scoring import Scores, judge_session, plan_rule, score_session
-from pipeline.sheets import make_lab_sheets
 from pipeline.sources import arm_of, condition_name
 from pipeline.statistics import Judgement
-
-
-@dataclass(frozen=True, slots=True)
-class MadePlan:
-    """A plan and its file."""
-
-    plan: Plan
-    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +35,6 @@ class Report:
     size: int
     scores: Scores
     judgement: Judgement | None
-
-
-def make_lab_plan(lab: Lab, *, write: bool) -> MadePlan:
-    """Make the lab's sheets where they are missing, cross arms with conditions, write plan.json."""
-    config = lab.config
-    sheets = make_lab_sheets(lab, write=write)
-    plan = make_plan(
-        target=config.target.label,
-        sheets={arm: sheet.id for arm, sheet in sheets.items()},
-        conditions=_conditions(lab),
-        repeats=config.plan.repeats,
-        seed=config.lab.seed,
-        primary_arm=lab.patch_arm,
-        alpha=config.verdict.alpha,
-        min_effect_points=config.verdict.min_effect_points,
-    )
-    if write:
-        write_document(lab.plan, plan)
-    return MadePlan(plan, lab.plan)
 
 
 def capture_order(
@@ -80,7 +52,8 @@ def capture_order(
     """What ``dpcam capture`` means here.
 
     A simulated camera always follows the plan, a live one unless a number of frames is asked for, and pictures on
-    disk only when a plan is named. An unfinished session of the same plan is resumed unless ``new``.
+    disk only when a plan is named. An unfinished session of the same plan is resumed unless ``new``; of a plan that was
+    extended, what sealed sessions have taken is not taken again.
     """
     uri = lab.camera_uri
     sessions = out or lab.sessions
@@ -89,8 +62,10 @@ def capture_order(
     if chosen and not chosen.is_file():
         raise MissingFile(f"there is no plan {chosen}", hint="dpcam plan", where=str(chosen))
     sheets = plan_sheets(chosen, lab.sheets) if chosen else tuple(files_of_format(lab.sheets, SHEET_FORMAT))
+    begin = AT_FIRST
     if chosen and not resume and not new:
         resume = unfinished_session(sessions, chosen)
+        begin = begin if resume else next_beginning(sessions, read_document(chosen, Plan))
     calibration = lab.config.camera.calibration
     return CaptureOrder(
         uri=uri,
@@ -107,6 +82,7 @@ def capture_order(
         rig=lab.config.rig,
         timing=lab.config.camera.timing,
         settings=lab.config.camera.settings,
+        begin=begin,
     )
 
 
@@ -138,15 +114,6 @@ def report_session(
         planned=len(session.plan.shots) if session.plan else None,
     )
     return Report(path, write_report(content, path), scores, judgement)
-
-
-def _conditions(lab: Lab) -> list[Condition]:
-    plan = lab.config.plan
-    crossed = product(plan.distances_mm, plan.yaws_deg, plan.pitches_deg, plan.lights)
-    return [
-        Condition(distance_mm=distance, yaw_deg=yaw, pitch_deg=pitch, light=light)
-        for distance, yaw, pitch, light in crossed
-    ]
 
 
 def _default_plan(lab: Lab, uri: str, frames: int | None, is_lab: bool) -> Path | None:

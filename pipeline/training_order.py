@@ -98,10 +98,11 @@ def lab_spec(lab: Lab) -> TransformSpec:
 
 def plan_spec(lab: Lab) -> TransformSpec:
     """The EOT ranges that a lab's plan covers: distances and angles with a margin; the rest is the default."""
-    plan, default = lab.config.plan, TransformSpec()
-    distances = (min(plan.distances_mm) / DISTANCE_MARGIN, max(plan.distances_mm) * DISTANCE_MARGIN)
-    yaw = min(max(abs(angle) for angle in plan.yaws_deg) + ANGLE_MARGIN_DEG, 80.0)
-    pitch = min(max(abs(angle) for angle in plan.pitches_deg) + ANGLE_MARGIN_DEG, 80.0)
+    default, planned = TransformSpec(), lab.conditions()
+    at_mm = [each.distance_mm for each in planned]
+    distances = (min(at_mm) / DISTANCE_MARGIN, max(at_mm) * DISTANCE_MARGIN)
+    yaw = min(max(abs(each.yaw_deg) for each in planned) + ANGLE_MARGIN_DEG, 80.0)
+    pitch = min(max(abs(each.pitch_deg) for each in planned) + ANGLE_MARGIN_DEG, 80.0)
     return default.model_copy(update={"distance_mm": distances, "yaw_deg": (-yaw, yaw), "pitch_deg": (-pitch, pitch)})
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from calibration.errors import BadConfig
 from calibration.files import parse_document, read_document, write_document
-from capture.plan import Condition, Plan, make_plan
+from capture.plan import Condition, Plan
+from capture.planning import make_plan
 
 SHEETS = {"bare": "s-bare", "blank": "s-blank", "stop": "s-stop", "noise": "s-noise"}
 CONDITIONS = [Condition(distance_mm=distance, yaw_deg=yaw) for distance in (700, 1500) for yaw in (-30, 0, 30)]

@@ -82,7 +82,7 @@ def camera(
         out=out or folder / CALIBRATION_FILE,
         lens=None if lens == "auto" else lens,
         check=views_in_pictures(check, seen.board, seen.camera) if check else None,
-        distances_mm=opened.config.plan.distances_mm,
+        distances_mm=list(dict.fromkeys(each.distance_mm for each in opened.conditions())),
     )
     found = calibrate(seen, order)
     return Result(_data(found, order.out), _lines(found, order.out), _tables(found), _over(found, limit_px, order.out))

@@ -1,4 +1,4 @@
-"""``dpcam plan``, ``capture``, ``localize``, ``score``, ``report`` and ``session``."""
+"""``dpcam capture``, ``localize``, ``score``, ``report`` and ``session``."""
 
 from __future__ import annotations
 
@@ -38,31 +38,12 @@ ProviderOption = Annotated[Literal["cpu", "cuda"], typer.Option(help="Execution 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    command(app, "plan")(plan)
     command(app, "capture")(capture)
     command(app, "localize")(localize)
     command(app, "score")(score)
     command(app, "report")(report)
     command(group, "color")(session_color)
     app.add_typer(group, name="session")
-
-
-def plan(lab: LabOption = Path(), seed: SeedOption = None, dry_run: DryRunOption = False) -> Result:
-    """Make the plan: shots x conditions x control arms in random order, with the sheets that it needs."""
-    from pipeline.steps import make_lab_plan
-
-    made = make_lab_plan(enter_lab(lab, {"lab.seed": seed}), write=not dry_run)
-    data = {
-        "plan": str(made.path),
-        "shots": len(made.plan.shots),
-        "arms": made.plan.arms,
-        "seed": made.plan.seed,
-        "sheets": sorted({shot.sheet for shot in made.plan.shots}),
-    }
-    verb = "would write" if dry_run else "wrote"
-    return Result(
-        data=data, lines=[f"{verb} {made.path}: {len(made.plan.shots)} shots, arms {', '.join(made.plan.arms)}"]
-    )
 
 
 def capture(
@@ -83,6 +64,7 @@ def capture(
     """Capture a session: prepare, take, localize, judge, store. A rerun resumes what was not finished."""
     from capture.stop import stop_flag
     from pipeline.capturing import capture as run
+    from pipeline.continuing import shots_left
     from pipeline.steps import capture_order
 
     order = capture_order(
@@ -100,6 +82,8 @@ def capture(
         return _would_capture(order)
     if order.resume and not resume:
         note(f"resuming {order.resume}")
+    if order.begin.follows:
+        note(f"from shot {order.begin.first_shot} on, which was added to the plan; those before: {order.begin.follows}")
     with stop_flag() as stop, progress_bar("capturing") as bar:
         outcome = run(order, ask=Asking(stop), stop=stop, progress=lambda step: _show(step, bar))
     data = {
@@ -122,6 +106,9 @@ def capture(
         )
     if outcome.skipped:
         errors.append(_incomplete(f"{outcome.skipped} shots were skipped", str(outcome.session)))
+    if outcome.complete and order.plan and (left := shots_left(order.sessions, order.plan)):
+        hint = "dpcam capture takes them, in a session of their own"
+        errors.append(Incomplete(f"{left} shots that were added to the plan are not taken", hint=hint))
     return Result(data=data, lines=lines, errors=errors)
 
 
