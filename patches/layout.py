@@ -9,7 +9,7 @@ import numpy as np
 
 from calibration.errors import BadConfig, BadInput
 from calibration.files import in_file_name, sha256_bytes
-from calibration.geometry import Array, Box, centered_box
+from calibration.geometry import Box, centered_box
 from calibration.sheet import (
     PAPER_LIMITS_MM,
     PAPERS_MM,
@@ -287,10 +287,3 @@ def _strip(width: float, length: float, top: float) -> list[Swatch]:
         )
         for i, color in enumerate(STRIP_SRGB)
     ]
-
-
-def printed_extent(sheet: Sheet) -> Array:
-    """``(2, 2)`` least and greatest x and y of all that is printed, mm."""
-    boxes = [sheet.frame, sheet.ruler, *(tag.square for tag in sheet.tags), *(swatch.box for swatch in sheet.strip)]
-    corners = np.concatenate([box.corners_mm for box in boxes])
-    return np.stack([corners.min(axis=0), corners.max(axis=0)])

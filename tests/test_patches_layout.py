@@ -11,11 +11,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from calibration.errors import BadConfig, BadInput
-from calibration.geometry import Box
+from calibration.geometry import Array, Box
 from calibration.sheet import PAPERS_MM, SHEET_TAGS, Sheet
 from patches.artwork import artwork
 from patches.frames import FrameOrder, frame_geometry
-from patches.layout import CLEARANCE_MM, MARGIN_MM, QUIET, TAG_MM, SheetOrder, lay_out, printed_extent
+from patches.layout import CLEARANCE_MM, MARGIN_MM, QUIET, TAG_MM, SheetOrder, lay_out
 from patches.patch import PatchGeometry
 
 ORDER = SheetOrder(
@@ -53,7 +53,7 @@ def test_nothing_overlaps_and_all_is_printable(paper: str, target_mm: float, asp
     for one, other in combinations([piece.grown(-HAIR_MM) for piece in pieces], 2):
         assert not one.overlaps(other)
     printable = np.array([[MARGIN_MM], [MARGIN_MM]]), np.array([[sheet.width_mm], [sheet.height_mm]]) - MARGIN_MM
-    low, high = printed_extent(sheet)
+    low, high = _printed_extent(sheet)
     assert (low >= printable[0].ravel() - HAIR_MM).all()
     assert (high <= printable[1].ravel() + HAIR_MM).all()
     assert TAG_MM[0] <= sheet.tags[0].square.width_mm <= TAG_MM[1]
@@ -178,3 +178,10 @@ def test_what_cannot_be_laid_out_is_named(change: dict[str, object], error: type
 
 def test_the_last_ids_are_given():
     assert lay_out(replace(ORDER, first_tag_id=SHEET_TAGS - 4)).tags[-1].id == SHEET_TAGS - 1
+
+
+def _printed_extent(sheet: Sheet) -> Array:
+    """``(2, 2)`` least and greatest x and y of all that is printed, mm."""
+    boxes = [sheet.frame, sheet.ruler, *(tag.square for tag in sheet.tags), *(swatch.box for swatch in sheet.strip)]
+    corners = np.concatenate([box.corners_mm for box in boxes])
+    return np.stack([corners.min(axis=0), corners.max(axis=0)])
