@@ -6,16 +6,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt
 
 # What some tests need of the system: an RTSP server, two programs that draw PDFs, the libraries of OpenCV's build with
-# windows, a print server with a simulated printer, the profile of a printing press, and photographs of a chessboard.
+# windows, a print server with a simulated printer, the profile of a printing press, photographs of a chessboard, a clock that
+# can be set back, a file system that can break.
 SYSTEM_PACKAGES := chromium poppler-utils libgl1 libglib2.0-0 python3-gi gir1.2-gst-rtsp-server-1.0 \
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-    cups cups-client cups-ipp-utils cups-filters avahi-daemon dbus libgs-common opencv-doc
+    cups cups-client cups-ipp-utils cups-filters avahi-daemon dbus libgs-common opencv-doc faketime e2fsprogs
 
 # One thread for each process: two under contention cost up to 7 times the time.
 export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check bench faults clean
 
 setup: $(VENV)/.ready
 
@@ -39,6 +40,10 @@ bench: $(VENV)/.app
 	$(BIN)/dpcam bench color --quick
 	$(BIN)/dpcam bench patches --quick
 	$(BIN)/dpcam bench train
+
+# Each fault on the real program; QUICK=1 takes less than a minute. File systems are mounted, which needs root.
+faults: $(VENV)/.ready $(VENV)/.system
+	$(BIN)/python tests/faults $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dpcam-demo

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -49,9 +50,13 @@ class SessionLock:
             raise _refusal(self._path, former, f"if that process is surely gone, remove {self._path}")
 
     def release(self) -> None:
-        """Remove the file, then the lock; safe to call twice."""
+        """Remove the file, then the lock; safe to call twice.
+
+        Where nothing can be written any more the file stays: it is the lock of the system that counts.
+        """
         if self._descriptor >= 0:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
 

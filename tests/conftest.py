@@ -76,6 +76,13 @@ def another_lab(lab: Path, folder: Path, plan: str = "") -> Path:
     return folder
 
 
+def plan_only(lab: Path, shots: int) -> None:
+    """Leave so many shots in a lab's plan, which then does not say what it was made from."""
+    path = lab / "plan.json"
+    plan = json.loads(path.read_text())
+    path.write_text(json.dumps(plan | {"shots": plan["shots"][:shots], "parts": []}))
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Run the program in an empty folder → (exit code, its JSON answer)."""

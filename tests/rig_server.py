@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,17 +12,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class RigServer:
-    """``asked``: the requests so far, ``answers`` of which are answered. ``lies``: shot → by how much it is missed."""
+    """``asked``: the requests so far, ``answers`` of which are answered. ``lies``: shot → by how much it is missed.
+
+    ``before`` is called with the number of each shot before it is prepared.
+    """
 
     url: str = ""
     asked: list[dict] = field(default_factory=list)
     authorization: list[str | None] = field(default_factory=list)
     lies: dict[int, float] = field(default_factory=dict)
     answers: int = 1000
+    before: Callable[[int], object] = lambda shot: None
     over: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, request: dict) -> dict:
         self.asked.append(request)
+        self.before(request["shot"])
         distance = request["condition"]["distance_mm"] + self.lies.get(request["shot"], 0.0)
         return {"status": "settled", "reached": {"distance_mm": distance, "lamp_c": 41.5}}
 

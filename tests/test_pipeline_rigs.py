@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 
 import pytest
-from conftest import another_lab
+from conftest import another_lab, plan_only
 from grbl_responder import Habits, responder
 from program import ask, data, finished, start, wait_until
 from rig_server import rig_server
@@ -43,8 +42,7 @@ def lab(small_lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = another_lab(small_lab, tmp_path_factory.mktemp("rigs") / "lab")
     settings = folder / "lab.toml"
     settings.write_text(settings.read_text().replace('uri = "sim:"', CAMERA))
-    plan = json.loads((folder / "plan.json").read_text())
-    (folder / "plan.json").write_text(json.dumps(plan | {"shots": plan["shots"][:FEW_SHOTS]}))
+    plan_only(folder, FEW_SHOTS)
     return folder
 
 

@@ -49,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     root = typer.main.get_command(app)
     with _ended_by() as exit_code:
         result = _run(root, words, as_json, exit_code)
+    if argv is None:
+        # What is left is to say how it ended: one more Ctrl-C must not turn that into a death by signal.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     written = print_result(_command_path(root, words), result, as_json=as_json)
     sys.exit(result.exit_code if written else result.exit_code or NotReady.exit_code)
 
