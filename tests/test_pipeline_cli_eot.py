@@ -65,7 +65,7 @@ def lab(fresh_lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = read_document(folder / "plan.json", Plan)
     sheet = next(shot.sheet for shot in plan.shots if shot.arm == "blank")
     shots = [Shot(index=i, arm="blank", sheet=sheet, condition=condition) for i, condition in enumerate(conditions())]
-    write_document(folder / "plan.json", plan.model_copy(update={"shots": shots}))
+    write_document(folder / "plan.json", plan.model_copy(update={"shots": tuple(shots), "parts": ()}))
     data("capture", cwd=folder)
     return folder
 

@@ -21,6 +21,9 @@ from pipeline.lab import FOLDERS, Lab, create_lab, open_lab, select_recognizers,
 from pipeline.recognizers import load_recognizers, zoo_folder
 from pipeline.steps import capture_order
 
+NOISE = list(np.random.default_rng(0).integers(0, 255, (8, 48, 64, 3), dtype=np.uint8))
+"""As of a sensor: a stream that repeats itself is taken for frozen."""
+
 
 def opened(folder: Path, flags: dict[str, object] | None = None, **more: object) -> Lab:
     return open_lab(folder, environ={}, user_file=None, flags=flags, **more)
@@ -130,7 +133,7 @@ def taken(lab: Lab, frames: int = 1) -> Path:
 
 def test_no_password_gets_into_a_session(tmp_path: Path):
     create_lab(tmp_path, seed=1)
-    with mjpeg_stream([np.zeros((48, 64, 3), np.uint8)]) as stream:
+    with mjpeg_stream(NOISE) as stream:
         address = stream.url.replace("://", "://me:hush@")
         text = (tmp_path / "lab.toml").read_text().replace('"sim:"', f'"{address}"')
         text += '# before: "rtsp://me:hush@192.0.2.7/live?channel=1&token=hush"\n'
@@ -162,7 +165,7 @@ def test_the_calibration_that_lab_toml_names_goes_along(tmp_path: Path):
     create_lab(tmp_path, seed=1)
     model = CameraModel(camera="mine", width=64, height=48, fx=70, fy=70, cx=31.5, cy=23.5)
     write_document(tmp_path / "mine.json", model)
-    with mjpeg_stream([np.zeros((48, 64, 3), np.uint8)]) as stream:
+    with mjpeg_stream(NOISE) as stream:
         lab = opened(tmp_path, {"camera.uri": stream.url, "camera.calibration": "mine.json"})
         assert lab.camera_model() == model
         session = taken(lab)
