@@ -24,7 +24,7 @@ demo: $(VENV)/.app
 	$(BIN)/dpcam demo
 
 test: check $(VENV)/.system
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
