@@ -72,7 +72,7 @@ class CameraSection(Document):
 class CaptureSection(Storage):
     """How pictures are stored that the camera sends raw; JPEG and PNG of a camera keep their own bytes.
 
-    ``codec``: ``png``, ``webp`` (smaller, slow), ``tiff`` (uncompressed, quick); all are lossless. ``auto``: the smallest
+    ``codec``: ``png``, ``webp`` (smaller, slow), ``tiff`` (uncompressed, quick), all lossless. ``auto``: the smallest
     that keeps up with ``frames_per_s``, measured on the first picture of a capture.
     """
 
