@@ -121,7 +121,7 @@ def _capture_with(
             camera=camera,
             rig=rig,
             session=session,
-            gate=_gate(sheets, model) if order.gate and plan else None,
+            gate=sheet_gate(sheets, model) if order.gate and plan else None,
             check=partial(refuse_other_mode, model) if order.calibration and model else lambda _: None,
             stop=stop,
             progress=progress,
@@ -195,7 +195,8 @@ def _without_secrets(lab_file: Path) -> Input:
     return Input("lab", lab_file.name, safe.encode())
 
 
-def _gate(sheets: list[Sheet], model: CameraModel | None) -> Gate:
+def sheet_gate(sheets: list[Sheet], model: CameraModel | None) -> Gate:
+    """The gate of a capture: localized, the sheet that its shot wants, good enough."""
     by_id = {sheet.id: sheet for sheet in sheets}
 
     def gate(frame: Frame, shot: Shot | None) -> Verdict:

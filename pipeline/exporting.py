@@ -202,7 +202,11 @@ def _parquet_writer() -> Callable[[Path, dict[str, Kind], Path], None]:
     def copy(lines: Path, columns: dict[str, Kind], path: Path) -> None:
         kinds = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in columns.items())
         # Neither settings of a user nor anything from the network: what is needed is in the wheel.
-        config = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 1,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
         with duckdb.connect(":memory:", config=config) as database:
             source = f"read_json({_quoted(str(lines))}, format='newline_delimited', columns={{{kinds}}})"
             target = f"{_quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)"
