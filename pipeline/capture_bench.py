@@ -1,8 +1,8 @@
 """Sustained capture: a camera that waits for nobody, the quality gate on every frame, all of it stored without loss.
 
-The capture is that of ``dpcam capture``: runner, gate, localization, writer, journal. The camera is a picture of a sheet, rendered
-once, over which a window moves, so that the source costs a copy of the frame and no more. It is paced by the clock,
-keeps as many frames as a driver does, and counts as lost what nobody fetched before it was overwritten.
+The capture is that of ``dpcam capture``: runner, gate, localization, writer, journal. The camera is a picture of a
+sheet, rendered once, over which a window moves, so that the source costs a copy of the frame and no more. It is paced
+by the clock, keeps as many frames as a driver does, and counts as lost what nobody fetched before it was overwritten.
 """
 
 from __future__ import annotations
