@@ -9,7 +9,8 @@ from pathlib import Path
 
 from calibration.errors import MissingFile
 from calibration.files import read_document, sha256_file
-from capture.session import FRAMES, HEADER, JOURNAL, SEAL, Seal, Session, inside, read_session
+from capture.orphans import unjournaled
+from capture.session import HEADER, JOURNAL, SEAL, Seal, Session, inside, read_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def check_session(folder: Path) -> SessionCheck:
         skipped=len(session.skips),
         missing=tuple(path for path, state in states if state == "missing"),
         tampered=tuple(path for path, state in states if state == "tampered"),
-        orphans=tuple(_orphans(session)),
+        orphans=tuple(path.relative_to(folder).as_posix() for path in unjournaled(session)),
         repeated=tuple(_repeated(session)),
         pending=tuple(shot.index for shot in session.pending),
         torn=session.torn,
@@ -83,13 +84,6 @@ def _expected(session: Session) -> Iterator[tuple[Path, str]]:
         seal = read_document(session.folder / SEAL, Seal)
         yield session.folder / HEADER, seal.header_sha256
         yield session.folder / JOURNAL, seal.journal_sha256
-
-
-def _orphans(session: Session) -> Iterator[str]:
-    known = {frame.path for frame in session.frames} | {frame.truth for frame in session.frames}
-    for path in sorted((session.folder / FRAMES).rglob("*")):
-        if path.is_file() and path not in known:
-            yield path.relative_to(session.folder).as_posix()
 
 
 def _repeated(session: Session) -> list[int]:

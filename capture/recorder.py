@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
-import re
-import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from calibration.errors import BadUsage, DpcamError
 from calibration.files import (
     not_writable,
-    read_bytes,
-    read_document,
     sha256_bytes,
     sha256_file,
-    sync_folder,
     write_bytes,
     write_document,
     write_json,
 )
-from calibration.sheet import Sheet
+from capture.backlog import Backlog
+from capture.codecs import choose, encode, try_codecs
 from capture.frame import Clock, Frame
 from capture.journal import (
     ErrorEvent,
@@ -39,85 +31,36 @@ from capture.journal import (
     ResumeEvent,
     RetryEvent,
     SkipEvent,
-    StartEvent,
     StopEvent,
 )
 from capture.lock import Owner, SessionLock
-from capture.picture import encode_png
+from capture.new_session import Input, lay_down, new_header
+from capture.orphans import keep_torn_line, set_aside, unjournaled
+from capture.picture import Pixels
 from capture.plan import Shot
 from capture.session import (
     FRAMES,
     HEADER,
-    INPUTS,
     JOURNAL,
     LOCK,
     SEAL,
-    InputRecord,
     Machine,
-    Role,
     Seal,
-    SessionHeader,
-    inside,
     read_session,
     require_session,
 )
+from capture.storage import PNG, SUFFIXES, Codec, Storage
 
-_RECORDED_PACKAGES = (
-    "dpcam",
-    "numpy",
-    "opencv-python",
-    "opencv-python-headless",
-    "apriltag-python",
-    "pillow",
-    "pydantic",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """Something that a capture is made from; kept verbatim as ``inputs/<name>``."""
-
-    role: Role
-    name: str
-    data: bytes
-
-    @classmethod
-    def from_file(cls, role: Role, path: Path, name: str = "") -> Input:
-        """A file as it is, under its own name unless another is given."""
-        return cls(role, name or path.name, read_bytes(path))
-
-
-def sheet_inputs(sheet_json: Path) -> list[Input]:
-    """A sheet's JSON with every file that it refers to (PDF, texture, target's artwork), as ``sheets/<name>``."""
-    sheet = read_document(sheet_json, Sheet)
-    inputs = [Input.from_file("sheet", sheet_json, f"sheets/{sheet_json.name}")]
-    for name in dict.fromkeys((sheet.pdf, sheet.printed_pdf, sheet.texture, sheet.target.artwork)):
-        if name:
-            path = inside(sheet_json.parent, name, str(sheet_json))
-            inputs.append(Input.from_file("sheet-file", path, f"sheets/{name}"))
-    return inputs
-
-
-def this_machine() -> Machine:
-    """The machine that this runs on; asked once, by the program, and passed down."""
-    return Machine(
-        host=platform.node(),
-        pid=os.getpid(),
-        system=platform.platform(),
-        python=platform.python_version(),
-        versions={name: version for name in _RECORDED_PACKAGES if (version := _version(name))},
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+ROOM = 4
+"""Frames that may wait for the disk or be on their way to it."""
 
 
 class SessionWriter:
-    """The one writer of a session; a context manager that gives the session back (unfinished is fine)."""
+    """The one writer of a session; a context manager that gives the session back (unfinished is fine).
+
+    A thread does the writing, in the order of the calls. All but :meth:`submit_frame` return when what they say is on
+    disk. After a submitted frame could not be written, nothing but an error is written any more, by anybody.
+    """
 
     def __init__(self, folder: Path, machine: Machine, clock: Clock) -> None:
         """Take the session at ``folder`` over for writing; :meth:`create` and :meth:`resume` are the ways here."""
@@ -129,6 +72,7 @@ class SessionWriter:
                 raise BadUsage(
                     f"the session {folder} is complete and sealed", hint="begin a new one", where=str(folder)
                 )
+            self.set_aside = [keep_torn_line(state)] if state.torn else []
             self._journal = Journal(folder / JOURNAL, state.journal_bytes)
         except BaseException:
             self._lock.release()
@@ -136,12 +80,16 @@ class SessionWriter:
         self.folder = folder
         self.header = state.header
         self.plan = state.plan
-        self.torn = state.torn
+        self.state = state
         self._clock = clock
+        self._codec: Codec | None = None
         self._events = state.event_count
         self._done = set(state.done)
+        self._submitted: set[int] = set()
         self._frames = len(state.frames)
         self._skipped = len(state.skips)
+        self._outcomes = self._frames + self._skipped
+        self._backlog = Backlog(ROOM, f"session {state.header.id}")
 
     @classmethod
     def create(
@@ -154,27 +102,20 @@ class SessionWriter:
         inputs: Sequence[Input] = (),
         operator: str = "",
         seed: int = 0,
+        storage: Storage = PNG,
     ) -> SessionWriter:
         """Begin a session in a new folder under ``root``. The folder appears at once with header, inputs and journal.
 
         ``camera`` is the camera's identity. :class:`calibration.errors.NotReady` when ``root`` cannot be written.
         """
-        header = _header(camera, machine, clock, inputs, operator, seed)
-        folder = root / header.id
-        aside = root / f".{header.id}.part"
-        try:
-            _lay_down(aside, header, inputs)
-            aside.rename(folder)
-        except OSError as error:
-            raise not_writable(folder, error) from error
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        sync_folder(root)
-        return cls(folder, machine, clock)
+        header = new_header(camera, machine, clock, inputs, operator=operator, seed=seed, storage=storage)
+        return cls(lay_down(root, header, inputs), machine, clock)
 
     @classmethod
     def resume(cls, folder: Path, *, machine: Machine, clock: Clock) -> SessionWriter:
         """Go on with a session; a torn last line is cut off, which is noted, and half-written files are removed.
+
+        That line, and files that have none, are kept in ``orphans/``.
 
         :class:`calibration.errors.SessionLocked` while another process writes to it,
         :class:`BadUsage` when it is sealed.
@@ -183,8 +124,10 @@ class SessionWriter:
         writer = cls(folder, machine, clock)
         try:
             _sweep(folder)
-            writer._append(ResumeEvent, reason=f"process {machine.pid} on {machine.host}")
-            if writer.torn:
+            orphans = len(set_aside(folder, unjournaled(writer.state)))
+            left = f"; {orphans} files without a line are in orphans/" if orphans else ""
+            writer.unpause(f"process {machine.pid} on {machine.host}{left}")
+            if writer.state.torn:
                 writer.note("the journal ended in a torn line, which was cut off")
         except BaseException:
             writer.close()
@@ -194,17 +137,25 @@ class SessionWriter:
     def __enter__(self) -> SessionWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        failure = self.close()
+        if kind is None and failure:
+            raise failure
 
-    def close(self) -> None:
-        """Give the session back; safe to call twice."""
-        self._journal.close()
-        self._lock.release()
+    def close(self) -> BaseException | None:
+        """Write what was submitted, then give the session back; the failure that nobody was told of yet.
+
+        Safe to call twice.
+        """
+        try:
+            return self._backlog.close()
+        finally:
+            self._journal.close()
+            self._lock.release()
 
     @property
     def frames(self) -> int:
-        """Frames in the session."""
+        """Frames in the session, on disk."""
         return self._frames
 
     @property
@@ -212,9 +163,18 @@ class SessionWriter:
         """Shots that were given up."""
         return self._skipped
 
+    @property
+    def outcomes(self) -> int:
+        """Frames and skips, with the frames that are on their way to the disk."""
+        return self._outcomes
+
     def is_done(self, shot: Shot) -> bool:
-        """Whether the shot has a frame, or was given up."""
-        return shot.index in self._done
+        """Whether the shot has a frame, which may be on its way to the disk, or was given up."""
+        return shot.index in self._done or shot.index in self._submitted
+
+    def prepare(self, pixels: Pixels) -> None:
+        """Choose how pictures like this are stored, before the first of them comes."""
+        self._backlog.do(partial(self._codec_for, pixels))
 
     def write_frame(self, frame: Frame, shot: Shot | None, verdict: Judged | None = None) -> Path:
         """Store the picture and journal it; both are on disk when this returns the picture's path.
@@ -222,9 +182,76 @@ class SessionWriter:
         Ground truth goes beside it. :class:`calibration.errors.DiskFull` or
         :class:`calibration.errors.NotReady` when it cannot be written: then nothing was journaled.
         """
-        data = frame.encoded or encode_png(frame.pixels)
+        path = self._backlog.do(lambda: self._store(frame, shot, verdict))
+        self._outcomes += 1
+        return path
+
+    def submit_frame(
+        self, frame: Frame, shot: Shot | None, verdict: Judged | None, stored: Callable[[], None] = lambda: None
+    ) -> None:
+        """As :meth:`write_frame`, in the background; ``stored`` is called from there, once both are on disk.
+
+        Waits while too many are on their way. What went wrong with an earlier one is raised here, and by
+        :meth:`settle`; those behind it are not written, and nobody was told that they were.
+        """
+        self._backlog.put(lambda: self._store_and_tell(frame, shot, verdict, stored))
+        self._outcomes += 1
+        if shot is not None:
+            self._submitted.add(shot.index)
+
+    def settle(self) -> None:
+        """Wait until all that was submitted is on disk; raises what went wrong with it."""
+        self._backlog.settle()
+
+    def skip(self, shot: Shot | None, reason: str) -> None:
+        """Journal that a shot is given up."""
+        self._backlog.do(lambda: self._skip(shot, reason))
+        self._outcomes += 1
+
+    def retry(self, shot: Shot | None, attempt: int, reason: str) -> None:
+        """Journal that a picture is taken again, for the ``attempt``-th time."""
+        self._write(RetryEvent, shot=_number(shot), attempt=attempt, reason=reason)
+
+    def note(self, text: str) -> None:
+        """Journal a remark."""
+        self._write(NoteEvent, text=text)
+
+    def pause(self, reason: str = "") -> None:
+        """Journal that capture waits."""
+        self._write(PauseEvent, reason=reason)
+
+    def unpause(self, reason: str = "") -> None:
+        """Journal that capture goes on."""
+        self._write(ResumeEvent, reason=reason)
+
+    def error(self, error: DpcamError) -> None:
+        """Journal what ends the capture; also after a frame could not be written."""
+        event = partial(self._append, ErrorEvent, code=error.code, message=error.message)
+        self._backlog.do(event, after_failure=True)
+
+    def stop(self, reason: str) -> None:
+        """Journal that the recorder ends by itself."""
+        self._backlog.do(lambda: self._append(StopEvent, reason=reason, frames=self._frames, skipped=self._skipped))
+
+    def seal(self) -> None:
+        """Close the session for good: nothing is written to it after its seal."""
+        self._backlog.do(self._seal)
+
+    def _write(self, kind: Callable[..., Event], **fields: Any) -> None:
+        self._backlog.do(partial(self._append, kind, **fields))
+
+    # In the thread that writes
+
+    def _store_and_tell(
+        self, frame: Frame, shot: Shot | None, verdict: Judged | None, stored: Callable[[], None]
+    ) -> None:
+        self._store(frame, shot, verdict)
+        stored()
+
+    def _store(self, frame: Frame, shot: Shot | None, verdict: Judged | None) -> Path:
+        data, suffix = self._encoded(frame)
         stem = f"{FRAMES}/{self.header.camera_folder}/{self._frames:06d}"
-        path = f"{stem}{frame.suffix}"
+        path = f"{stem}{suffix}"
         truth = f"{stem}.truth.json" if frame.truth is not None else None
         if truth:
             write_json(self.folder / truth, frame.truth)
@@ -249,38 +276,39 @@ class SessionWriter:
         self._finished(shot)
         return self.folder / path
 
-    def skip(self, shot: Shot | None, reason: str) -> None:
-        """Journal that a shot is given up."""
+    def _encoded(self, frame: Frame) -> tuple[bytes, str]:
+        """The camera's own bytes, or pixels in the lossless format of this session; and the suffix of either."""
+        if frame.encoded:
+            return frame.encoded, frame.suffix
+        codec = self._codec_for(frame.pixels)
+        return encode(frame.pixels, codec), SUFFIXES[codec]
+
+    def _codec_for(self, pixels: Pixels) -> Codec:
+        if self._codec is None:
+            asked = self.header.storage
+            self._codec = self._measured(pixels) if asked.codec == "auto" else asked.codec
+        return self._codec
+
+    def _measured(self, pixels: Pixels) -> Codec:
+        """Try on the spot, and leave in the journal what was found."""
+        asked = self.header.storage
+        trial = self.folder / FRAMES / self.header.camera_folder / ".trial.part"
+        try:
+            trials = try_codecs(pixels, asked, partial(write_bytes, trial), self._clock)
+        finally:
+            with suppress(OSError):  # what stays is swept away when the session is resumed
+                trial.unlink()
+        codec = choose(trials, asked)
+        found = ", ".join(str(each) for each in trials)
+        self._append(NoteEvent, text=f"pictures are stored as {codec}, for {asked.frames_per_s:g} a second: {found}")
+        return codec
+
+    def _skip(self, shot: Shot | None, reason: str) -> None:
         self._append(SkipEvent, shot=_number(shot), reason=reason)
         self._skipped += 1
         self._finished(shot)
 
-    def retry(self, shot: Shot | None, attempt: int, reason: str) -> None:
-        """Journal that a picture is taken again, for the ``attempt``-th time."""
-        self._append(RetryEvent, shot=_number(shot), attempt=attempt, reason=reason)
-
-    def note(self, text: str) -> None:
-        """Journal a remark."""
-        self._append(NoteEvent, text=text)
-
-    def pause(self, reason: str = "") -> None:
-        """Journal that capture waits."""
-        self._append(PauseEvent, reason=reason)
-
-    def unpause(self, reason: str = "") -> None:
-        """Journal that capture goes on."""
-        self._append(ResumeEvent, reason=reason)
-
-    def error(self, error: DpcamError) -> None:
-        """Journal what ends the capture."""
-        self._append(ErrorEvent, code=error.code, message=error.message)
-
-    def stop(self, reason: str) -> None:
-        """Journal that the recorder ends by itself."""
-        self._append(StopEvent, reason=reason, frames=self._frames, skipped=self._skipped)
-
-    def seal(self) -> None:
-        """Close the session for good: nothing is written to it after its seal."""
+    def _seal(self) -> None:
         seal = Seal(
             t_mono_ns=self._clock.mono_ns(),
             t_wall_ns=self._clock.wall_ns(),
@@ -302,15 +330,6 @@ class SessionWriter:
         self._events += 1
 
 
-def _lay_down(folder: Path, header: SessionHeader, inputs: Iterable[Input]) -> None:
-    """Write what a session begins with."""
-    write_document(folder / HEADER, header)
-    for one in inputs:
-        write_bytes(inside(folder / INPUTS, one.name, one.name), one.data)
-    start = StartEvent(n=0, t_mono_ns=header.t_mono_ns, t_wall_ns=header.t_wall_ns, session=header.id)
-    write_bytes(folder / JOURNAL, start.model_dump_json().encode() + b"\n")
-
-
 def _sweep(folder: Path) -> None:
     """Remove what a killed recorder left half-written."""
     for part in folder.glob(f"{FRAMES}/*/.*.part"):
@@ -322,34 +341,3 @@ def _sweep(folder: Path) -> None:
 
 def _number(shot: Shot | None) -> int | None:
     return None if shot is None else shot.index
-
-
-def _header(
-    camera: str, machine: Machine, clock: Clock, inputs: Iterable[Input], operator: str, seed: int
-) -> SessionHeader:
-    mono_ns, wall_ns = clock.mono_ns(), clock.wall_ns()
-    created = datetime.fromtimestamp(wall_ns / 1e9, UTC)
-    folder = _folder_name(camera)
-    unique = hashlib.sha256(f"{machine.host} {machine.pid} {mono_ns} {wall_ns}".encode()).hexdigest()[:6]
-    return SessionHeader(
-        id=f"{created:%Y%m%dT%H%M%SZ}-{folder}-{unique}",
-        created_utc=created.isoformat(timespec="milliseconds"),
-        t_mono_ns=mono_ns,
-        t_wall_ns=wall_ns,
-        camera=camera,
-        camera_folder=folder,
-        operator=operator,
-        seed=seed,
-        machine=machine,
-        inputs=[
-            InputRecord(role=one.role, path=f"{INPUTS}/{one.name}", sha256=sha256_bytes(one.data), bytes=len(one.data))
-            for one in inputs
-        ],
-    )
-
-
-def _folder_name(camera: str) -> str:
-    """The kind of the camera and the end of its address, in letters, digits and hyphens."""
-    kind, _, address = camera.partition(":")
-    words = re.findall(r"[A-Za-z0-9]+", address)
-    return "-".join([*re.findall(r"[A-Za-z0-9]+", kind), *words[-4:]]).lower()[:40].strip("-") or "camera"

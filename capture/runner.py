@@ -95,7 +95,8 @@ def run_capture(
     (never from a finite camera, whose next picture is another one), then the shot is skipped with the reason; a
     rejected picture is no frame. ``check``: raises for a picture with which the capture cannot go on, such as of a
     camera that is not as it was calibrated. ``limit``: end when the session has so many shots (frames and skips); a
-    live camera without a plan needs it.
+    live camera without a plan needs it. ``progress`` hears of a frame once it is on disk, in the thread
+    that wrote it.
 
     :class:`BadUsage`, :class:`BadConfig` before anything is taken. :class:`calibration.errors.CameraGone` and
     :class:`calibration.errors.DiskFull` (journaled where possible) leave a session that can be resumed.
@@ -146,6 +147,7 @@ class _Capture:
         try:
             self._pass_over_taken()
             request = self._take_all(stop)
+            self.session.settle()
         except DpcamError as error:
             self._journal_if_possible(error)
             raise
@@ -181,7 +183,7 @@ class _Capture:
         return () if self._limit_reached() else (None,)
 
     def _limit_reached(self) -> bool:
-        return self.limit is not None and self._over() >= self.limit
+        return self.limit is not None and self.session.outcomes >= self.limit
 
     def _over(self) -> int:
         return self.session.frames + self.session.skipped
@@ -221,8 +223,7 @@ class _Capture:
             self.session.skip(shot, result.reason)
             self._tell("skip", shot, result.reason)
         else:
-            self.session.write_frame(result.frame, shot, result.verdict)
-            self._tell("frame", shot)
+            self.session.submit_frame(result.frame, shot, result.verdict, lambda: self._tell("frame", shot))
 
     def _tell(self, kind: Literal["frame", "retry", "skip"], shot: Shot | None, reason: str = "") -> None:
         total = len(self.plan.shots) if self.plan else self.limit

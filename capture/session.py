@@ -5,6 +5,7 @@
       events.jsonl     the journal
       inputs/          verbatim copies of what the capture was made from
       frames/<camera>/000000.png, 000000.truth.json
+      orphans/         what a killed recorder left in frames/ without a line in the journal
       derived/         whatever can be computed again
       seal.json        written last
 
@@ -22,8 +23,9 @@ from pydantic import Field
 
 from calibration.errors import BadConfig, MissingFile
 from calibration.files import Document, read_document
-from capture.journal import Event, FrameEvent, Judged, Setting, SkipEvent, StopEvent, read_lines
+from capture.journal import Event, FrameEvent, Judged, NoteEvent, Setting, SkipEvent, StopEvent, read_lines
 from capture.plan import Plan, Shot
+from capture.storage import PNG, Storage
 
 HEADER = "session.json"
 JOURNAL = "events.jsonl"
@@ -31,6 +33,7 @@ SEAL = "seal.json"
 LOCK = ".lock"
 INPUTS = "inputs"
 FRAMES = "frames"
+ORPHANS = "orphans"
 
 Role = Literal["plan", "sheet", "sheet-file", "camera", "lab", "other"]
 """What an input is. ``sheet`` is a sheet's JSON; ``sheet-file`` what it refers to (PDF, texture, artwork)."""
@@ -56,7 +59,10 @@ class Machine(Document):
 
 
 class SessionHeader(Document):
-    """``session.json``. ``camera`` is the camera's identity, ``camera_folder`` the folder of its frames."""
+    """``session.json``. ``camera`` is the camera's identity, ``camera_folder`` the folder of its frames.
+
+    ``storage``: how pictures were to be stored that came raw; each frame's name says what became of it.
+    """
 
     format: Literal["dpcam.session"] = "dpcam.session"
     version: Literal[1] = 1
@@ -68,6 +74,7 @@ class SessionHeader(Document):
     camera_folder: str
     operator: str = ""
     seed: int = 0
+    storage: Storage = PNG
     machine: Machine
     inputs: list[InputRecord] = Field(default_factory=list)
 
@@ -116,8 +123,8 @@ class SkipRecord:
 class Session:
     """What a session folder says, as far as its journal goes.
 
-    ``torn``: the journal ends in a torn line. ``stopped``: the reason of the last event if that is a ``stop``,
-    None when the recorder died (or still runs). ``event_count`` and ``journal_bytes`` count whole lines.
+    ``torn``: the journal ends in a torn line. ``stopped``: the reason of the last event, notes aside, if that is a
+    ``stop``, None when the recorder died (or still runs). ``event_count`` and ``journal_bytes`` count whole lines.
     """
 
     folder: Path
@@ -220,7 +227,8 @@ class _Reading:
             self.frames.append(self._frame(event, where))
         elif isinstance(event, SkipEvent):
             self.skips.append(SkipRecord(self._shot(event.shot, where), event.reason))
-        self.stopped = event.reason if isinstance(event, StopEvent) else None
+        if not isinstance(event, NoteEvent):
+            self.stopped = event.reason if isinstance(event, StopEvent) else None
         self.count += 1
         self.end = end
 

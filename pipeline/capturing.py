@@ -20,12 +20,14 @@ from capture.cameras.settings import Setting
 from capture.cameras.watch import Timing
 from capture.frame import Clock, Frame
 from capture.localize import localize
+from capture.new_session import Input, sheet_inputs, this_machine
 from capture.plan import Plan, Shot
 from capture.quality import Limits, Verdict, judge
-from capture.recorder import Input, SessionWriter, sheet_inputs, this_machine
+from capture.recorder import SessionWriter
 from capture.runner import CaptureOutcome, Gate, Progress, outcome_of, run_capture
 from capture.session import SEAL, Session, read_session
 from capture.stop import StopFlag
+from capture.storage import PNG, Storage
 from pipeline.continuing import AT_FIRST, Beginning, plan_to_take, refuse_other_camera_than
 from pipeline.localizing import session_camera
 from pipeline.rig_config import RigSection
@@ -55,6 +57,7 @@ class CaptureOrder:
     timing: Timing = field(default_factory=Timing)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     begin: Beginning = AT_FIRST
+    storage: Storage = PNG
 
 
 def capture(
@@ -118,7 +121,7 @@ def _capture_with(
             camera=camera,
             rig=rig,
             session=session,
-            gate=_gate(sheets, model) if order.gate and plan else None,
+            gate=sheet_gate(sheets, model) if order.gate and plan else None,
             check=partial(refuse_other_mode, model) if order.calibration and model else lambda _: None,
             stop=stop,
             progress=progress,
@@ -171,6 +174,7 @@ def _open_session(
         inputs=inputs,
         operator=order.operator,
         seed=order.seed,
+        storage=order.storage,
     )
 
 
@@ -191,7 +195,8 @@ def _without_secrets(lab_file: Path) -> Input:
     return Input("lab", lab_file.name, safe.encode())
 
 
-def _gate(sheets: list[Sheet], model: CameraModel | None) -> Gate:
+def sheet_gate(sheets: list[Sheet], model: CameraModel | None) -> Gate:
+    """The gate of a capture: localized, the sheet that its shot wants, good enough."""
     by_id = {sheet.id: sheet for sheet in sheets}
 
     def gate(frame: Frame, shot: Shot | None) -> Verdict:

@@ -17,6 +17,7 @@ from calibration.files import Document, first_problem, read_bytes
 from calibration.sheet import ARMS, paper_size_mm
 from capture.cameras.watch import Timing
 from capture.plan import DistanceMm, TiltDeg
+from capture.storage import Storage
 from pipeline.rig_config import RigSection
 
 LAB_FILE = "lab.toml"
@@ -66,6 +67,19 @@ class CameraSection(Document):
             settle_frames=self.settle_frames,
             frozen_frames=self.frozen_frames,
         )
+
+
+class CaptureSection(Storage):
+    """How pictures are stored that the camera sends raw; JPEG and PNG of a camera keep their own bytes.
+
+    ``codec``: ``png``, ``webp`` (smaller, slow), ``tiff`` (uncompressed, quick), all lossless. ``auto``: the smallest
+    that keeps up with ``frames_per_s``, measured on the first picture of a capture.
+    """
+
+    @property
+    def storage(self) -> Storage:
+        """As a session keeps it."""
+        return Storage(codec=self.codec, frames_per_s=self.frames_per_s)
 
 
 class ModelsSection(Document):
@@ -193,6 +207,7 @@ class Config(Document):
     lab: LabSection = LabSection()
     target: TargetSection = TargetSection()
     camera: CameraSection = CameraSection()
+    capture: CaptureSection = CaptureSection()
     models: ModelsSection = ModelsSection()
     patch: PatchSection = PatchSection()
     train: TrainSection = TrainSection()

@@ -34,6 +34,10 @@ width_mm = {width}          # at 2.2 m seen as a sign of 600 mm is at 44 m
 [camera]
 uri = "sim:"          # or 0, /dev/v4l/by-id/..., rtsp://..., http://..., a video file, a folder of pictures
 
+# [capture]             # how pictures are stored that the camera sends raw, always without loss (docs/files.md)
+# codec = "tiff"        # png, webp, tiff, or auto: the smallest that keeps up
+# frames_per_s = 5.0
+
 # [rig]                 # what arranges the scene; an operator before a live camera, unless named (docs/howto-rigs.md)
 # kind = "exec"         # operator, exec, serial, http or none
 # exec.command = "./turn.py"

@@ -83,6 +83,7 @@ def capture_order(
         timing=lab.config.camera.timing,
         settings=lab.config.camera.settings,
         begin=begin,
+        storage=lab.config.capture.storage,
     )
 
 

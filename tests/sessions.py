@@ -12,8 +12,9 @@ from calibration.errors import BadInput
 from calibration.geometry import Box
 from calibration.sheet import Sheet, Tag, Target
 from capture.frame import Clock, Frame
+from capture.new_session import Input, this_machine
 from capture.plan import Condition, Plan, Shot
-from capture.recorder import Input, SessionWriter, this_machine
+from capture.recorder import SessionWriter
 
 CLOCK = Clock()
 MACHINE = this_machine()

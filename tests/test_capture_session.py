@@ -18,8 +18,9 @@ from calibration.files import sha256_file, write_document
 from capture.check import check_session
 from capture.journal import FrameEvent, Judged, NoteEvent
 from capture.lock import Owner
+from capture.new_session import Input, sheet_inputs
 from capture.picture import decode_picture
-from capture.recorder import Input, SessionWriter, sheet_inputs
+from capture.recorder import SessionWriter
 from capture.session import read_session
 
 

@@ -32,9 +32,13 @@ def pictures_in(folder: Path) -> list[Path]:
     return pictures
 
 
-def _frame(path: Path, clock: Clock, settings: Mapping[str, str | int | float], truth: Any = None) -> Frame:
+def _frame(
+    path: Path, clock: Clock, settings: Mapping[str, str | int | float], truth: Any = None, stored: str = ""
+) -> Frame:
+    """``stored``: the suffix of a file that a session stored, whose bytes are kept whatever they are."""
     data = read_bytes(path)
     pixels, suffix = decode_kept(data, readable_name(str(path)))
+    suffix = suffix or stored
     return Frame(
         pixels=pixels,
         t_mono_ns=clock.mono_ns(),
@@ -143,7 +147,7 @@ class SessionCamera:
         record = self._session.frames[self._next]
         self._next += 1
         settings = {**record.settings, "replayed": str(record.path.name), "first_t_wall_ns": record.t_wall_ns}
-        return _frame(record.path, self._clock, settings, _truth(record))
+        return _frame(record.path, self._clock, settings, _truth(record), record.path.suffix)
 
     def close(self) -> None:
         """Nothing is held open."""

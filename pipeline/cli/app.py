@@ -18,7 +18,21 @@ import typer.main
 from typer.exceptions import TyperException
 
 from calibration.errors import BadInput, BadUsage, DpcamError, Interrupted, NotReady
-from pipeline.cli import bench, calibrate, camera, eot, lab, models, noise, paper, planning, printing, sessions, train
+from pipeline.cli import (
+    bench,
+    calibrate,
+    camera,
+    eot,
+    lab,
+    models,
+    noise,
+    paper,
+    planning,
+    printing,
+    session,
+    sessions,
+    train,
+)
 from pipeline.cli.command import new_group
 from pipeline.cli.output import print_result, take_streams
 from pipeline.result import Result
@@ -29,7 +43,7 @@ TYPER_INTERRUPTED = 130
 LONGEST_SHOWN = 120
 
 app = new_group("Train, print, capture, localize and score defensive patches. `dpcam demo` shows all of it.")
-for module in (lab, models, train, printing, paper, calibrate, camera, eot, planning, sessions, noise, bench):
+for module in (lab, models, train, printing, paper, calibrate, camera, eot, planning, sessions, session, noise, bench):
     module.register(app)
 
 

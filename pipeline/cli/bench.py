@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -58,6 +58,33 @@ def localize(
             f"{found.speedup:.2f} x; median corner error {found.corner_error_px:.3f} px ({frames} frames)"
         ],
     )
+
+
+@command(group, "capture")
+def capture(
+    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: ten seconds of it.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="How long; 60, or 10 with --quick.", min=1)] = None,
+    codec: Annotated[
+        Literal["auto", "png", "webp", "tiff"], typer.Option(help="How pictures are stored; auto: what keeps up.")
+    ] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the session meanwhile; that of temporary files.", metavar="DIR")
+    ] = None,
+    seed: SeedOption = None,
+) -> Result:
+    """Capture from a simulated 1920x1080 camera at 30 frames/s, localizing and storing every frame; count the lost."""
+    from capture.storage import Storage
+    from pipeline.capture_bench import Order, bench_capture, sustained_result
+    from pipeline.cli.output import progress_bar
+
+    order = Order(
+        seconds=seconds or (10 if quick else 60),
+        storage=Storage(codec=codec, frames_per_s=30),
+        folder=out,
+        seed=seed or 1,
+    )
+    with progress_bar("capture") as progress:
+        return sustained_result(bench_capture(order, progress), order)
 
 
 @command(group, "camera")

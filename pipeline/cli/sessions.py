@@ -1,4 +1,4 @@
-"""``dpcam capture``, ``localize``, ``score``, ``report`` and ``session``."""
+"""``dpcam capture``, ``localize``, ``score`` and ``report``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from calibration.errors import BadInput, BadUsage, DpcamError, Incomplete, Interrupted, LimitNotMet
+from calibration.errors import BadUsage, DpcamError, Incomplete, Interrupted, LimitNotMet
 from pipeline.cli.asking import Asking
-from pipeline.cli.color import session_color
-from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
+from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import note, progress_bar
 from pipeline.result import Result, Table
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.scoring import Scores
     from pipeline.statistics import Judgement
 
-group = new_group("Sessions: list, check, compare their colors.")
 SessionArgument = Annotated[Path, typer.Argument(help="The session folder.", metavar="SESSION")]
 ModelsOption = Annotated[
     list[str] | None, typer.Option("--models", help="Only these recognizers; repeat, or separate by commas.")
@@ -42,8 +40,6 @@ def register(app: typer.Typer) -> None:
     command(app, "localize")(localize)
     command(app, "score")(score)
     command(app, "report")(report)
-    command(group, "color")(session_color)
-    app.add_typer(group, name="session")
 
 
 def capture(
@@ -222,65 +218,6 @@ def report(
     )
 
 
-@command(group, "list")
-def list_sessions(lab: LabOption = Path()) -> Result:
-    """List the sessions of the lab; damaged ones are errors beside the list."""
-    from capture.session import read_session
-
-    found = []
-    damaged = []
-    for path in sorted(enter_lab(lab).sessions.glob("*/session.json")):
-        try:
-            found.append(read_session(path.parent))
-        except BadInput as error:
-            damaged.append(_incomplete(error.message, str(path.parent)))
-    listed = [
-        {
-            "session": str(each.folder),
-            "camera": each.header.camera,
-            "frames": len(each.frames),
-            "skipped": len(each.skips),
-            "sealed": each.sealed,
-        }
-        for each in found
-    ]
-    rows = tuple((each.folder.name, str(len(each.frames)), str(len(each.skips)), _state(each.sealed)) for each in found)
-    return Result(
-        data={"sessions": listed},
-        tables=[Table("Sessions", ("session", "frames", "skipped", "state"), rows)],
-        errors=damaged,
-    )
-
-
-@command(group, "check")
-def check(session: SessionArgument) -> Result:
-    """Verify a session: every journaled frame against its hash, the journal against the plan and the seal."""
-    from capture.check import check_session
-
-    found = check_session(session)
-    data = {
-        "session": str(session),
-        "frames": found.frames,
-        "skipped": found.skipped,
-        "missing": list(found.missing),
-        "tampered": list(found.tampered),
-        "orphans": list(found.orphans),
-        "repeated": list(found.repeated),
-        "pending": len(found.pending),
-        "torn": found.torn,
-        "sealed": found.sealed,
-        "complete": found.complete,
-    }
-    lines = [
-        f"{found.frames} frames, {found.skipped} skipped, {len(found.pending)} shots pending, {_state(found.sealed)}"
-    ]
-    lines += [f"orphan, not journaled: {name}" for name in found.orphans]
-    errors = [_incomplete(f"missing: {name}", name) for name in found.missing]
-    errors += [_incomplete(f"other bytes than were recorded: {name}", name) for name in found.tampered]
-    errors += [_incomplete(f"shot {number} was taken more than once", str(session)) for number in found.repeated]
-    return Result(data=data, lines=lines, errors=errors)
-
-
 def score_table(rows: Sequence[Row]) -> Table:
     """Recognizers down, arms across: the share of right answers with its 95 % interval, in percent."""
     arms = list(dict.fromkeys(row.arm for row in rows))
@@ -352,10 +289,6 @@ def _names(models: list[str] | None) -> list[str] | None:
 
 def _incomplete(message: str, where: str) -> Incomplete:
     return Incomplete(message, where=where)
-
-
-def _state(sealed: bool) -> str:
-    return "complete" if sealed else "unfinished"
 
 
 def _cell(row: Row | None) -> str:
