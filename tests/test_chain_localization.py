@@ -47,7 +47,7 @@ def seen(fresh_lab: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         Shot(index=i, arm=whole.primary_arm, sheet=sheet, condition=condition)
         for i, condition in enumerate(conditions())
     ]
-    plan = whole.model_copy(update={"shots": shots})
+    plan = whole.model_copy(update={"shots": tuple(shots), "parts": ()})
     write_document(lab / "far.json", plan)
     words = ["capture", "--camera", "sim:?seed=11", "--plan", "far.json", "--no-gate"]
     return lab / data(*words, cwd=lab)["session"], plan

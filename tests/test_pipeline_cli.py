@@ -20,6 +20,7 @@ TOP_LEVEL = [
     "sheet",
     "print",
     "calibrate",
+    "camera",
     "eot",
     "plan",
     "capture",
