@@ -131,10 +131,13 @@ def detect_in(pixels: NDArray[np.uint8], windows: Sequence[Window]) -> list[TagS
     return sorted(found, key=lambda tag: (tag.id, -tag.margin))
 
 
-def detect_full(gray: NDArray[np.uint8]) -> list[TagSighting]:
-    """Find the tags by one pass over the whole picture at full resolution: slow, the reference for :func:`detect`."""
+def detect_full(gray: NDArray[np.uint8], decimate: float = 1.0) -> list[TagSighting]:
+    """Find the tags by one pass over the whole picture as the library does it, at full resolution unless decimated.
+
+    Slow: it is the reference for :func:`detect` and :func:`detect_in`.
+    """
     picture = _guarded(gray)
-    return _run(picture, 1.0) if min(picture.shape) >= MIN_SIDE else []
+    return _run(picture, decimate) if min(picture.shape) >= MIN_SIDE else []
 
 
 def to_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
