@@ -33,7 +33,7 @@ check: $(VENV)/.ready
 
 bench: $(VENV)/.app
 	$(BIN)/dpcam bench sim
-	$(BIN)/dpcam bench localize
+	$(BIN)/dpcam bench localize --quick --moving 30
 	$(BIN)/dpcam bench camera --quick
 	$(BIN)/dpcam bench verify --quick
 	$(BIN)/dpcam bench color --quick

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.sheet import Sheet
@@ -17,11 +17,19 @@ from pipeline.lab_plan import make_lab_plan
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A fresh lab's plan, its sheets by id, and a simulated camera that can see them."""
+    """A fresh lab's plan, its sheets by id, and a simulated camera that can see them; their PDFs lie in ``folder``."""
 
     plan: Plan
     sheets: dict[str, Sheet]
+    options: SimOptions
     camera: SimCamera
+    folder: Path
+
+    def before(self, options: SimOptions) -> Stage:
+        """The same lab before that camera; its own one has rasterized its sheets already."""
+        if options == self.options:
+            return self
+        return replace(self, options=options, camera=SimCamera(options, self.folder))
 
     @property
     def primary(self) -> Sheet:
@@ -52,13 +60,14 @@ def bench_sim(*, frames: int, width: int, height: int, seed: int) -> float:
         return frames / (time.perf_counter() - started)
 
 
-def stage_lab(folder: Path, width: int, height: int, seed: int, *, noise: float = 1.0, rig: float = 1.0) -> Stage:
-    """A fresh lab in ``folder`` before a simulated camera of that size, noise of the sensor, and deviation of the rig."""
+def stage_lab(folder: Path, width: int, height: int, seed: int) -> Stage:
+    """A fresh lab in ``folder`` before a simulated camera of that size."""
     create_lab(folder, seed=seed)
     lab = open_lab(folder, environ={}, user_file=None)
     plan = make_lab_plan(lab, write=True).plan
-    options = SimOptions(width=width, height=height, seed=seed, noise=noise, rig=rig)
-    return Stage(plan, {sheet.id: sheet for sheet in read_sheets(lab.sheets)}, SimCamera(options, lab.sheets))
+    options = SimOptions(width=width, height=height, seed=seed)
+    sheets = {sheet.id: sheet for sheet in read_sheets(lab.sheets)}
+    return Stage(plan, sheets, options, SimCamera(options, lab.sheets), lab.sheets)
 
 
 def _warm_up(stage: Stage) -> None:

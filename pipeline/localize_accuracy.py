@@ -6,11 +6,9 @@ The frames are the simulated camera's, whose truth is known.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,11 +20,12 @@ from calibration.geometry import Array, View, apply_homography, rotation_from_vi
 from calibration.sheet import Sheet
 from calibration.solve import fit_plane, fit_pose
 from calibration.tags import detect_full, to_gray
+from capture.cameras.sim import SimOptions
 from capture.cameras.sim_scenery import LIGHTS
 from capture.frame import Frame
 from capture.localize import Localization, localize
 from capture.plan import Condition
-from pipeline.benchmarks import Stage, stage_lab
+from pipeline.benchmarks import Stage
 from pipeline.zoo.photos import PhotoSet, read_photos
 
 Pixels = NDArray[np.uint8]
@@ -82,14 +81,14 @@ class Empties:
     tags: int
 
 
-def sight(sizes: Sequence[tuple[int, int]], frames: int, seed: int, progress: Progress) -> list[Sighting]:
+def sight(lab: Stage, sizes: Sequence[tuple[int, int]], frames: int, seed: int, progress: Progress) -> list[Sighting]:
     """Localize ``frames`` frames, the sizes and kinds taking turns."""
     draws = [_Draw(sizes[n % len(sizes)], KINDS[n // len(sizes) % len(KINDS)], n) for n in range(frames)]
     seen: list[Sighting] = []
     for size in sizes:
         for strength in (1.0, NOISY):
             mine = [draw for draw in draws if draw.size == size and draw.strength == strength]
-            for each in _sight_all(mine, seed):
+            for each in _sight_all(lab, mine, seed):
                 seen.append(each)
                 progress(len(seen) / frames, f"{size[0]}x{size[1]}, {each.kind}")
     return seen
@@ -109,15 +108,14 @@ class _Draw:
         return NOISY if self.kind == "noise" else 1.0
 
 
-def _sight_all(draws: Sequence[_Draw], seed: int) -> Iterator[Sighting]:
+def _sight_all(lab: Stage, draws: Sequence[_Draw], seed: int) -> Iterator[Sighting]:
     """All of them have one size and one noise: they share a camera."""
     if not draws:
         return
     width, height = draws[0].size
-    with tempfile.TemporaryDirectory() as folder:
-        stage = stage_lab(Path(folder), width, height, seed, noise=draws[0].strength)
-        for draw in draws:
-            yield _sight(stage, draw.kind, np.random.default_rng([seed, draw.number]))
+    stage = lab.before(SimOptions(width=width, height=height, seed=seed, noise=draws[0].strength))
+    for draw in draws:
+        yield _sight(stage, draw.kind, np.random.default_rng([seed, draw.number]))
 
 
 def _sight(stage: Stage, kind: str, random: np.random.Generator) -> Sighting:
@@ -205,21 +203,20 @@ def _errors(corners_px: Array, view: View, truth: _Truth) -> Errors:
     )
 
 
-def look_at_empty(frames: int, photos: PhotoSet | None, seed: int, progress: Progress) -> list[Empties]:
+def look_at_empty(lab: Stage, frames: int, photos: PhotoSet | None, seed: int, progress: Progress) -> list[Empties]:
     """Count what is taken for a sheet of a lab in ``frames`` frames that show none.
 
     Half of them are ``photos``, enlarged to the frame, where there are some; the others are simulated, every second
     one with a sheet that is none of those looked for.
     """
     count = frames // 2 if photos else 0
-    with tempfile.TemporaryDirectory() as folder:
-        stage = stage_lab(Path(folder), *EMPTY_SIZE, seed)
-        ours = [sheet for sheet in stage.sheets.values() if sheet != stage.primary]
-        pictures = chain(_simulated(stage, frames - count, seed), _enlarged(photos, count, seed) if photos else ())
-        seen: dict[str, list[Localization]] = {}
-        for number, (kind, pixels) in enumerate(pictures, 1):
-            seen.setdefault(kind, []).append(localize(pixels, ours))
-            progress(number / frames, kind)
+    stage = lab.before(SimOptions(width=EMPTY_SIZE[0], height=EMPTY_SIZE[1], seed=seed))
+    ours = [sheet for sheet in stage.sheets.values() if sheet != stage.primary]
+    pictures = chain(_simulated(stage, frames - count, seed), _enlarged(photos, count, seed) if photos else ())
+    seen: dict[str, list[Localization]] = {}
+    for number, (kind, pixels) in enumerate(pictures, 1):
+        seen.setdefault(kind, []).append(localize(pixels, ours))
+        progress(number / frames, kind)
     return [_empties(kind, found, ours) for kind, found in seen.items()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from calibration.errors import MissingFile
 from calibration.files import write_text
+from pipeline.benchmarks import stage_lab
 from pipeline.camera_tables import as_markdown
 from pipeline.localize_accuracy import KINDS, SIZES, Empties, Errors, Sighting, look_at_empty, sight
 from pipeline.localize_speed import TrackingSpeed, track_speed
@@ -19,7 +21,7 @@ from pipeline.zoo.photos import PhotoSet, find_photos
 
 Progress = Callable[[float, str], None]
 
-SPEED_SIZES = ((1920, 1080), (3840, 2160))
+MOVING_SIZES = ((1920, 1080), (3840, 2160))
 YAWS_DEG = ((0, 30), (30, 50), (50, 90))
 LIMITS = (
     "limits: 4 times as fast at 1080p and 8 times at 2160p, median corner error at most half of one tag's,"
@@ -56,16 +58,20 @@ EMPTY_HEADS = ("frames without a sheet", "count", "sheets found", "frames with o
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is measured: frames of a moving sheet at each size, frames with a sheet, frames without."""
+    """How much is measured: frames of a moving sheet at each size, frames with a sheet, frames without one.
+
+    ``sizes`` are those of the frames with a sheet, ``moving_sizes`` of those with a moving one.
+    """
 
     moving: int
     frames: int
     empty: int
     sizes: tuple[tuple[int, int], ...] = SIZES
+    moving_sizes: tuple[tuple[int, int], ...] = MOVING_SIZES
 
 
 FULL = Effort(moving=60, frames=2000, empty=5000)
-QUICK = Effort(moving=5, frames=12, empty=12, sizes=SIZES[:1])
+QUICK = Effort(moving=4, frames=12, empty=12, sizes=SIZES[:1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +96,11 @@ def bench_localize(
     effort: Effort, *, photos: PhotoSet | None, out: Path | None, seed: int, progress: Progress
 ) -> Result:
     """Measure all; ``out`` gets the tables as Markdown."""
-    speeds = [track_speed(*size, effort.moving, seed, progress) for size in SPEED_SIZES]
-    seen = sight(effort.sizes, effort.frames, seed, progress)
-    empties = look_at_empty(effort.empty, photos, seed, progress)
+    with tempfile.TemporaryDirectory() as folder:
+        lab = stage_lab(Path(folder), *SIZES[0], seed)
+        speeds = [track_speed(lab, *size, effort.moving, seed, progress) for size in effort.moving_sizes]
+        seen = sight(lab, effort.sizes, effort.frames, seed, progress)
+        empties = look_at_empty(lab, effort.empty, photos, seed, progress)
     result = _result(effort, seed, speeds, accuracies(seen), empties)
     if out:
         write_text(out, as_markdown(result.tables))

@@ -5,21 +5,20 @@ The machines that run this are noisy, ratios are less so.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sin
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from calibration.tags import detect_full, to_gray
+from capture.cameras.sim import SimOptions
 from capture.localize import Localization, localize_tags
 from capture.plan import Condition
 from capture.tracking import Tracker
-from pipeline.benchmarks import Stage, stage_lab
+from pipeline.benchmarks import Stage
 
 Found = TypeVar("Found")
 Progress = Callable[[float, str], None]
@@ -66,15 +65,14 @@ class TrackingSpeed:
     apart_px: float
 
 
-def track_speed(width: int, height: int, frames: int, seed: int, progress: Progress) -> TrackingSpeed:
+def track_speed(lab: Stage, width: int, height: int, frames: int, seed: int, progress: Progress) -> TrackingSpeed:
     """Follow a sheet over ``frames`` frames; the first, which there is nothing to follow to, is not counted."""
-    with tempfile.TemporaryDirectory() as folder:
-        stage = stage_lab(Path(folder), width, height, seed, rig=STEADY)
-        tracker = Tracker(list(stage.sheets.values()), stage.camera.model)
-        timed = []
-        for number in range(frames + 1):
-            timed.append(_time(stage, tracker, number))
-            progress((number + 1) / (frames + 1), f"{width}x{height}, moving")
+    stage = lab.before(SimOptions(width=width, height=height, seed=seed, rig=STEADY))
+    tracker = Tracker(list(stage.sheets.values()), stage.camera.model)
+    timed = []
+    for number in range(frames + 1):
+        timed.append(_time(stage, tracker, number))
+        progress((number + 1) / (frames + 1), f"{width}x{height}, moving")
     return _summary(width, height, timed[1:])
 
 

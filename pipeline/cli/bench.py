@@ -43,7 +43,7 @@ def localize(
     frames: Annotated[int | None, typer.Option(help="Frames with a sheet; 2000, or 12 with --quick.", min=1)] = None,
     empty: Annotated[int | None, typer.Option(help="Frames without one; 5000, or 12 with --quick.", min=1)] = None,
     moving: Annotated[
-        int | None, typer.Option(help="Frames of a moving sheet, for each size; 60, or 5 with --quick.", min=1)
+        int | None, typer.Option(help="Frames of a moving sheet, for each size; 60, or 4 with --quick.", min=1)
     ] = None,
     photographs: Annotated[
         Path | None,
