@@ -22,7 +22,7 @@ from capture.localize import Localization, localize, localize_tags
 RESCAN_FRAMES = 15
 """Every so many pictures one is searched whole: half a second of video."""
 
-MARGIN_TAGS, MARGIN_PX = 0.5, 24.0
+MARGIN_TAGS, MARGIN_PX = 0.35, 24.0
 """So far beyond a tag's predicted place it is looked for: a share of its size, and pixels on top."""
 
 EDGE_PX = 12.0

@@ -71,7 +71,7 @@ class Effort:
 
 
 FULL = Effort(moving=60, frames=2000, empty=5000)
-QUICK = Effort(moving=4, frames=12, empty=12, sizes=SIZES[:1])
+QUICK = Effort(moving=3, frames=6, empty=8, sizes=SIZES[:1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,11 +69,12 @@ def track_speed(lab: Stage, width: int, height: int, frames: int, seed: int, pro
     """Follow a sheet over ``frames`` frames; the first, which there is nothing to follow to, is not counted."""
     stage = lab.before(SimOptions(width=width, height=height, seed=seed, rig=STEADY))
     tracker = Tracker(list(stage.sheets.values()), stage.camera.model)
+    tracker.localize(stage.see(stage.primary, moving(0)).pixels)
     timed = []
-    for number in range(frames + 1):
+    for number in range(1, frames + 1):
         timed.append(_time(stage, tracker, number))
-        progress((number + 1) / (frames + 1), f"{width}x{height}, moving")
-    return _summary(width, height, timed[1:])
+        progress(number / frames, f"{width}x{height}, moving")
+    return _summary(width, height, timed)
 
 
 def moving(number: int) -> Condition:

@@ -40,10 +40,10 @@ def sim(
 @command(group, "localize")
 def localize(
     quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: few frames.")] = False,
-    frames: Annotated[int | None, typer.Option(help="Frames with a sheet; 2000, or 12 with --quick.", min=1)] = None,
-    empty: Annotated[int | None, typer.Option(help="Frames without one; 5000, or 12 with --quick.", min=1)] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames with a sheet; 2000, or 6 with --quick.", min=1)] = None,
+    empty: Annotated[int | None, typer.Option(help="Frames without one; 5000, or 8 with --quick.", min=1)] = None,
     moving: Annotated[
-        int | None, typer.Option(help="Frames of a moving sheet, for each size; 60, or 4 with --quick.", min=1)
+        int | None, typer.Option(help="Frames of a moving sheet, for each size; 60, or 3 with --quick.", min=1)
     ] = None,
     photographs: Annotated[
         Path | None,
