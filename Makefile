@@ -34,7 +34,7 @@ check: $(VENV)/.ready
 
 bench: $(VENV)/.app
 	$(BIN)/dpcam bench sim
-	$(BIN)/dpcam bench localize
+	$(BIN)/dpcam bench localize --quick --moving 30
 	$(BIN)/dpcam bench capture --quick
 	$(BIN)/dpcam bench camera --quick
 	$(BIN)/dpcam bench verify --quick

@@ -8,7 +8,7 @@ corner (+0.5 px) and names corners ``lb-rb-rt-lt``; both are converted here and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -31,7 +31,50 @@ SEARCH_DECIMATION = 2.0
 ROI_MARGIN = 0.35
 """The exact pass looks this share of a tag's size beyond the first pass's finds."""
 
+TILE_PX = 4
+"""The library thresholds tiles of so many pixels, counted from the first pixel that it is given.
+
+A part of a picture that begins at a multiple of it is measured as it is within the whole picture, to 0.001 px.
+"""
+
 _detectors = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a picture: columns ``left`` to ``right``, rows ``top`` to ``bottom``, px; the last ones excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @classmethod
+    def around(cls, points: Array, margin_px: float, shape: tuple[int, ...]) -> Window:
+        """The part of an ``(H, W, ...)`` picture that holds ``(N, 2)`` points (px) and a margin; it may be empty."""
+        low = np.floor(points.min(axis=0) - margin_px).astype(int)
+        high = np.ceil(points.max(axis=0) + margin_px).astype(int) + 1
+        left, top = (max(int(at), 0) // TILE_PX * TILE_PX for at in low)
+        return cls(left, top, min(int(high[0]), shape[1]), min(int(high[1]), shape[0]))
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no tag for being too small."""
+        return min(self.right - self.left, self.bottom - self.top) < MIN_SIDE
+
+    def of(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The pixels in it."""
+        return picture[self.top : self.bottom, self.left : self.right]
+
+    def meets(self, other: Window) -> bool:
+        """Whether the two share a pixel."""
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.bottom and other.top < self.bottom
+
+    def joined(self, other: Window) -> Window:
+        """The smallest that holds both."""
+        low = min(self.left, other.left), min(self.top, other.top)
+        return Window(*low, max(self.right, other.right), max(self.bottom, other.bottom))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +117,27 @@ def detect(gray: NDArray[np.uint8], expected: Iterable[int] = ()) -> list[TagSig
     quick = _run(picture, SEARCH_DECIMATION)
     if not quick or not {tag.id for tag in quick} >= set(expected):
         return _run(picture, 1.0)
-    left, top, right, bottom = _region(quick, picture.shape)
-    found = _run(np.ascontiguousarray(picture[top:bottom, left:right]), 1.0)
-    return [_shifted(tag, left, top) for tag in found]
+    return _run_in(_region(quick, picture.shape), picture)
 
 
-def detect_full(gray: NDArray[np.uint8]) -> list[TagSighting]:
-    """Find the tags by one pass over the whole picture at full resolution: slow, the reference for :func:`detect`."""
+def detect_in(pixels: NDArray[np.uint8], windows: Sequence[Window]) -> list[TagSighting]:
+    """Find the tags in parts of ``(H, W, 3)`` uint8 RGB, at full resolution, sorted by id; corners are the picture's.
+
+    ``windows`` must not share pixels, or a tag is seen twice. As :func:`detect_full` measures, where the white border
+    of a tag lies in its window.
+    """
+    parts = (window for window in windows if not window.empty)
+    found = [tag for window in parts for tag in _moved(_run(_guarded(to_gray(window.of(pixels))), 1.0), window)]
+    return sorted(found, key=lambda tag: (tag.id, -tag.margin))
+
+
+def detect_full(gray: NDArray[np.uint8], decimate: float = 1.0) -> list[TagSighting]:
+    """Find the tags by one pass over the whole picture as the library does it, at full resolution unless decimated.
+
+    Slow: it is the reference for :func:`detect` and :func:`detect_in`.
+    """
     picture = _guarded(gray)
-    return _run(picture, 1.0) if min(picture.shape) >= MIN_SIDE else []
+    return _run(picture, decimate) if min(picture.shape) >= MIN_SIDE else []
 
 
 def to_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -118,14 +173,16 @@ def _sighting(found: dict[str, Any]) -> TagSighting:
     return TagSighting(int(found["id"]), corners, float(found["margin"]), int(found["hamming"]))
 
 
-def _region(tags: list[TagSighting], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    corners = np.concatenate([tag.corners for tag in tags])
+def _region(tags: list[TagSighting], shape: tuple[int, ...]) -> Window:
     longest = max(float(np.ptp(tag.corners, axis=0).max()) for tag in tags)
-    margin = ROI_MARGIN * longest + 8
-    low = np.floor(corners.min(axis=0) - margin).astype(int)
-    high = np.ceil(corners.max(axis=0) + margin).astype(int) + 1
-    return max(low[0], 0), max(low[1], 0), min(high[0], shape[1]), min(high[1], shape[0])
+    return Window.around(np.concatenate([tag.corners for tag in tags]), ROI_MARGIN * longest + 8, shape)
 
 
-def _shifted(tag: TagSighting, left: int, top: int) -> TagSighting:
-    return TagSighting(tag.id, tag.corners + np.array([left, top]), tag.margin, tag.hamming)
+def _run_in(window: Window, picture: NDArray[np.uint8]) -> list[TagSighting]:
+    return _moved(_run(np.ascontiguousarray(window.of(picture)), 1.0), window)
+
+
+def _moved(tags: list[TagSighting], window: Window) -> list[TagSighting]:
+    """Tags in the pixels of a window → in those of the picture."""
+    first = np.array([window.left, window.top])
+    return [TagSighting(tag.id, tag.corners + first, tag.margin, tag.hamming) for tag in tags]

@@ -64,14 +64,21 @@ def localize(
     instead is reported as found, and it is the caller's to compare.
     """
     wanted = expected.tag_ids if expected else frozenset()
-    tags = tuple(detect(to_gray(pixels), wanted))
+    return localize_tags(detect(to_gray(pixels), wanted), sheets, camera, pixels.shape)
+
+
+def localize_tags(
+    sightings: Sequence[TagSighting], sheets: Sequence[Sheet], camera: CameraModel | None, shape: tuple[int, ...]
+) -> Localization:
+    """As :func:`localize`, from the tags that were seen in a picture of ``shape`` ``(H, W, ...)``."""
+    tags = tuple(sightings)
     known = _once_only(tags)
     sheet = _most_seen(sheets, known)
     if sheet is None:
         return Localization(False, "no tag of a known sheet", None, tags, camera=camera)
     seen = {i: corners for i, corners in known.items() if i in sheet.tag_ids}
     if camera is not None:
-        _check_resolution(pixels, camera)
+        _check_resolution(shape, camera)
         seen = {i: camera.undistort(corners) for i, corners in seen.items()}
     return _judge(sheet, tags, seen, fit_plane(seen, sheet.tag_corners_mm()), camera)
 
@@ -105,8 +112,8 @@ def _most_seen(sheets: Sequence[Sheet], known: dict[int, Array]) -> Sheet | None
     return best if best and best.tag_ids & set(known) else None
 
 
-def _check_resolution(pixels: NDArray[np.uint8], camera: CameraModel) -> None:
-    height, width = pixels.shape[:2]
+def _check_resolution(shape: tuple[int, ...], camera: CameraModel) -> None:
+    height, width = shape[:2]
     if (width, height) != (camera.width, camera.height):
         raise BadInput(
             f"the camera calibration is for {camera.width}x{camera.height}, the picture is {width}x{height}",

@@ -19,7 +19,6 @@ from capture.cameras.open import open_camera, safe_address
 from capture.cameras.settings import Setting
 from capture.cameras.watch import Timing
 from capture.frame import Clock, Frame
-from capture.localize import localize
 from capture.new_session import Input, sheet_inputs, this_machine
 from capture.plan import Plan, Shot
 from capture.quality import Limits, Verdict, judge
@@ -28,6 +27,7 @@ from capture.runner import CaptureOutcome, Gate, Progress, outcome_of, run_captu
 from capture.session import SEAL, Session, read_session
 from capture.stop import StopFlag
 from capture.storage import PNG, Storage
+from capture.tracking import Tracker
 from pipeline.continuing import AT_FIRST, Beginning, plan_to_take, refuse_other_camera_than
 from pipeline.localizing import session_camera
 from pipeline.rig_config import RigSection
@@ -198,10 +198,11 @@ def _without_secrets(lab_file: Path) -> Input:
 def sheet_gate(sheets: list[Sheet], model: CameraModel | None) -> Gate:
     """The gate of a capture: localized, the sheet that its shot wants, good enough."""
     by_id = {sheet.id: sheet for sheet in sheets}
+    tracker = Tracker(sheets, model)
 
     def gate(frame: Frame, shot: Shot | None) -> Verdict:
         wanted = by_id.get(shot.sheet) if shot else None
-        found = localize(frame.pixels, sheets, model, wanted)
+        found = tracker.localize(frame.pixels, wanted)
         if wanted and found.found and found.sheet != wanted:
             return Verdict(
                 False, f"the picture shows the sheet {found.sheet.id if found.sheet else '?'}, not {wanted.id}"

@@ -90,6 +90,31 @@ def test_fewer_tags_do(count):
     assert fit.residual_px < 1e-3
 
 
+@pytest.mark.parametrize("turn_deg", [0, 45, 90])
+@pytest.mark.parametrize("lift_mm", [1, 3])
+def test_a_sheet_that_is_slightly_curved_is_found(lift_mm, turn_deg):
+    """Bent to a parabola whose ends lift by so much: what all tags say is nearer to the truth than what one says."""
+    pose, turn = pose_from_view(View(700, 25, -10, 5), CENTER_MM), np.radians(turn_deg)
+    across = np.array([np.cos(turn), np.sin(turn)])
+
+    def curved(points_mm):
+        height = -lift_mm * ((points_mm - CENTER_MM) @ across / 80) ** 2
+        return CAMERA.project(np.column_stack([points_mm, height]) @ pose.rotation.T + pose.translation_mm)
+
+    seen, truth = {i: curved(at) for i, at in KNOWN.items()}, curved(SHEET.frame.corners_mm)
+    fit = fit_plane(seen, KNOWN)
+    assert len(fit.used) >= 3
+    single = [fit_plane({i: seen[i]}, {i: KNOWN[i]}).homography for i in KNOWN]
+    ours, *alone = (off(homography, truth) for homography in (fit.homography, *single))
+    assert ours < 1.0 * lift_mm
+    assert ours < np.median(alone)
+
+
+def off(homography, truth) -> float:
+    """Mean distance of the frame's corners from the truth, px."""
+    return float(np.linalg.norm(apply_homography(homography, SHEET.frame.corners_mm) - truth, axis=1).mean())
+
+
 NOTHING = {
     "no tags": {},
     "foreign tags only": {77: KNOWN[0] * 3},

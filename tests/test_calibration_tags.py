@@ -13,7 +13,7 @@ from drawing import corner_tags, draw_sheet, see, sheet_with, tag_at
 from calibration.errors import BadInput
 from calibration.geometry import apply_homography
 from calibration.sheet import TAG_COUNT
-from calibration.tags import detect, detect_full, tag_bits, to_gray
+from calibration.tags import Window, detect, detect_full, detect_in, tag_bits, to_gray
 
 SHEET = sheet_with(corner_tags(100))
 PAGE = draw_sheet(SHEET)
@@ -56,6 +56,39 @@ def test_the_quick_search_measures_as_the_full_one(turn):
     assert [tag.id for tag in quick] == [tag.id for tag in full]
     for mine, reference in zip(quick, full, strict=True):
         assert np.abs(mine.corners - reference.corners).max() < 0.1
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=str)
+def test_parts_of_a_picture_are_measured_as_the_whole(turn):
+    pixels = see(PAGE, flat_view(*turn), SIZE)
+    full = detect_full(to_gray(pixels))
+    found = detect_in(pixels, [Window.around(tag.corners, 22.3, pixels.shape) for tag in full])
+    assert [tag.id for tag in found] == [tag.id for tag in full]
+    for mine, reference in zip(found, full, strict=True):
+        assert np.abs(mine.corners - reference.corners).max() < 0.001
+
+
+WINDOWS = {
+    "inside": ([[20, 31], [40, 50]], 3, Window(16, 28, 44, 54), False),
+    "cut by the picture": ([[-5, 90], [8, 120]], 4, Window(0, 84, 13, 100), False),
+    "left of the picture": ([[-50, 20], [-20, 40]], 4, Window(0, 16, -15, 45), True),
+    "below the picture": ([[20, 130], [30, 150]], 4, Window(16, 124, 35, 100), True),
+}
+
+
+@pytest.mark.parametrize("case", WINDOWS)
+def test_windows_begin_on_a_tile_and_end_in_the_picture(case):
+    points, margin_px, window, empty = WINDOWS[case]
+    found = Window.around(np.array(points, np.float64), margin_px, (100, 80, 3))
+    assert (found, found.empty) == (window, empty)
+    assert detect_in(np.zeros((100, 80, 3), np.uint8), [found]) == []
+
+
+def test_windows_meet_and_are_joined():
+    one, beside, apart = Window(0, 0, 40, 40), Window(36, 20, 80, 60), Window(40, 0, 80, 20)
+    assert one.meets(beside)
+    assert not one.meets(apart)
+    assert one.joined(apart) == Window(0, 0, 80, 40)
 
 
 def test_small_tags_are_found_when_they_are_expected():

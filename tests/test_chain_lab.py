@@ -56,7 +56,7 @@ AT_ONCE = [
     "run --dry-run",
     "demo --dry-run",
     "bench sim --frames 1 --width 320 --height 180",
-    "bench localize --frames 1",
+    "bench localize --quick --frames 1 --empty 2 --moving 1",
 ]
 
 

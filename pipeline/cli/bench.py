@@ -39,25 +39,28 @@ def sim(
 
 @command(group, "localize")
 def localize(
-    frames: Annotated[int, typer.Option(help="Frames to localize.", min=1)] = 20, seed: SeedOption = None
+    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: few frames.")] = False,
+    frames: Annotated[int | None, typer.Option(help="Frames with a sheet; 2000, or 6 with --quick.", min=1)] = None,
+    empty: Annotated[int | None, typer.Option(help="Frames without one; 5000, or 8 with --quick.", min=1)] = None,
+    moving: Annotated[
+        int | None, typer.Option(help="Frames of a moving sheet, for each size; 60, or 3 with --quick.", min=1)
+    ] = None,
+    photographs: Annotated[
+        Path | None,
+        typer.Option(help="gtsrb-photos.zip or its folder; else looked for as by `bench patches`.", metavar="PATH"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Gets the tables as Markdown.")] = None,
+    seed: SeedOption = None,
 ) -> Result:
-    """Localize simulated frames beside one undecimated pass of the bare detector, in one run."""
-    from pipeline.benchmarks import bench_localize
+    """Track a moving sheet and localize simulated frames, beside the bare detector; look for sheets where none is."""
+    from pipeline.cli.output import progress_bar
+    from pipeline.localize_bench import FULL, QUICK, Effort, bench_localize, find_photographs
 
-    found = bench_localize(frames=frames, seed=seed or 1)
-    return Result(
-        data={
-            "frames": frames,
-            "localize_ms": found.localize_ms,
-            "detector_ms": found.detector_ms,
-            "speedup": found.speedup,
-            "corner_error_px": found.corner_error_px,
-        },
-        lines=[
-            f"localization {found.localize_ms:.1f} ms, bare detector {found.detector_ms:.1f} ms: "
-            f"{found.speedup:.2f} x; median corner error {found.corner_error_px:.3f} px ({frames} frames)"
-        ],
-    )
+    usual = QUICK if quick else FULL
+    effort = Effort(moving or usual.moving, frames or usual.frames, empty or usual.empty, usual.sizes)
+    photos = find_photographs(photographs, os.environ.get("DPCAM_DATA"), Path.cwd())
+    with progress_bar("localization") as progress:
+        return bench_localize(effort, photos=photos, out=out, seed=seed or 1, progress=progress)
 
 
 @command(group, "capture")
