@@ -20,11 +20,33 @@ from calibration.files import Document, first_problem, not_writable
 Setting = str | int | float
 
 
+class Measured(Document):
+    """What the quality gate measured of a picture; None for what could not be told, or was not looked into.
+
+    Over the ``tags`` that were used: the shortest side, the least decision margin, the sum of corrected bits.
+    ``edge_px``: the widest blur across the tags' edges; ``blur_px`` and ``motion_px``: defocus and streak, where these
+    were in doubt. ``moved_px``: how far the tags are from where the look before saw them, at the same shot.
+    ``clipped_share`` of the sticker's pixels.
+    """
+
+    tags: int = Field(ge=0)
+    side_px: float | None = None
+    margin: float | None = None
+    corrected_bits: int | None = None
+    residual_px: float | None = None
+    edge_px: float | None = None
+    blur_px: float | None = None
+    motion_px: float | None = None
+    moved_px: float | None = None
+    clipped_share: float | None = None
+
+
 class Judged(Document):
     """What the quality gate said of a frame."""
 
     ok: bool
     reason: str = ""
+    measured: Measured | None = None
 
 
 class _Event(Document):
@@ -68,20 +90,22 @@ class FrameEvent(_Event):
 
 
 class SkipEvent(_Event):
-    """A shot was given up, with the reason; it has no frame."""
+    """A shot was given up, with the reason; it has no frame. ``measured`` of the last picture that was refused."""
 
     kind: Literal["skip"] = "skip"
     shot: int | None
     reason: str
+    measured: Measured | None = None
 
 
 class RetryEvent(_Event):
-    """A picture was not good enough and is taken again. ``attempt`` counts from 1."""
+    """A picture was not good enough and is taken again. ``attempt`` counts from 1; ``measured`` of that picture."""
 
     kind: Literal["retry"] = "retry"
     shot: int | None
     attempt: int
     reason: str
+    measured: Measured | None = None
 
 
 class NoteEvent(_Event):

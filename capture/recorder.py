@@ -26,6 +26,7 @@ from capture.journal import (
     FrameEvent,
     Journal,
     Judged,
+    Measured,
     NoteEvent,
     PauseEvent,
     ResumeEvent,
@@ -203,14 +204,14 @@ class SessionWriter:
         """Wait until all that was submitted is on disk; raises what went wrong with it."""
         self._backlog.settle()
 
-    def skip(self, shot: Shot | None, reason: str) -> None:
+    def skip(self, shot: Shot | None, reason: str, measured: Measured | None = None) -> None:
         """Journal that a shot is given up."""
-        self._backlog.do(lambda: self._skip(shot, reason))
+        self._backlog.do(lambda: self._skip(shot, reason, measured))
         self._outcomes += 1
 
-    def retry(self, shot: Shot | None, attempt: int, reason: str) -> None:
-        """Journal that a picture is taken again, for the ``attempt``-th time."""
-        self._write(RetryEvent, shot=_number(shot), attempt=attempt, reason=reason)
+    def retry(self, shot: Shot | None, attempt: int, reason: str, measured: Measured | None = None) -> None:
+        """Journal that a picture is taken again, for the ``attempt``-th time; ``measured`` of the one refused."""
+        self._write(RetryEvent, shot=_number(shot), attempt=attempt, reason=reason, measured=measured)
 
     def note(self, text: str) -> None:
         """Journal a remark."""
@@ -303,8 +304,8 @@ class SessionWriter:
         self._append(NoteEvent, text=f"pictures are stored as {codec}, for {asked.frames_per_s:g} a second: {found}")
         return codec
 
-    def _skip(self, shot: Shot | None, reason: str) -> None:
-        self._append(SkipEvent, shot=_number(shot), reason=reason)
+    def _skip(self, shot: Shot | None, reason: str, measured: Measured | None) -> None:
+        self._append(SkipEvent, shot=_number(shot), reason=reason, measured=measured)
         self._skipped += 1
         self._finished(shot)
 

@@ -12,7 +12,7 @@ from calibration.errors import BadConfig, BadImage, BadUsage, DpcamError, NotRea
 from calibration.sheet import Sheet
 from capture.cameras.base import Camera, FiniteCamera, StagedCamera
 from capture.frame import Frame
-from capture.journal import Judged
+from capture.journal import Judged, Measured
 from capture.plan import Plan, Shot
 from capture.recorder import SessionWriter
 from capture.rigs.base import Ended, Failed, Rig, Settled
@@ -31,6 +31,11 @@ class GateVerdict(Protocol):
     @property
     def reason(self) -> str:
         """If not, why."""
+        ...
+
+    @property
+    def measured(self) -> Measured | None:
+        """What it was judged by, for the journal."""
         ...
 
 
@@ -73,6 +78,13 @@ def outcome_of(session: Session) -> CaptureOutcome:
 class _Taken:
     frame: Frame
     verdict: Judged | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused(Failed):
+    """A picture that the gate does not take."""
+
+    measured: Measured | None
 
 
 def run_capture(
@@ -197,7 +209,7 @@ class _Capture:
         for attempt in range(1, self._retakes() + 1):
             if isinstance(result, _Taken):
                 break
-            self.session.retry(shot, attempt, result.reason)
+            self.session.retry(shot, attempt, result.reason, _measured(result))
             self._tell("retry", shot, result.reason)
             result = self._read(shot)
         return _with_rig(result, prepared) if isinstance(result, _Taken) else result
@@ -216,11 +228,13 @@ class _Capture:
         if self.gate is None:
             return _Taken(frame, None)
         verdict = self.gate(frame, shot)
-        return _Taken(frame, Judged(ok=True, reason=verdict.reason)) if verdict.ok else Failed(verdict.reason)
+        if not verdict.ok:
+            return _Refused(verdict.reason, verdict.measured)
+        return _Taken(frame, Judged(ok=True, reason=verdict.reason, measured=verdict.measured))
 
     def _record(self, shot: Shot | None, result: _Taken | Failed) -> None:
         if isinstance(result, Failed):
-            self.session.skip(shot, result.reason)
+            self.session.skip(shot, result.reason, _measured(result))
             self._tell("skip", shot, result.reason)
         else:
             self.session.submit_frame(result.frame, shot, result.verdict, lambda: self._tell("frame", shot))
@@ -240,6 +254,10 @@ class _Capture:
     def _journal_if_possible(self, error: DpcamError) -> None:
         with suppress(NotReady):  # the disk itself may be what failed; the first error is the one to raise
             self.session.error(error)
+
+
+def _measured(failed: Failed) -> Measured | None:
+    return failed.measured if isinstance(failed, _Refused) else None
 
 
 def _with_rig(taken: _Taken, settled: Settled) -> _Taken:

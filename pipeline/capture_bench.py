@@ -187,7 +187,7 @@ def _sustain(
         storage=order.storage,
     ) as session:
         session.prepare(camera.seen(0))
-        watch.gate(Frame(camera.seen(0), clock.mono_ns(), clock.wall_ns()), plan.shots[0])
+        watch.gate(Frame(camera.seen(_CYCLE // 2), clock.mono_ns(), clock.wall_ns()), plan.shots[0])
         watch.reset()
         started, cpu_started = clock.mono_ns(), time.process_time()
         run_capture(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,15 +19,15 @@ from capture.cameras.open import open_camera, safe_address
 from capture.cameras.settings import Setting
 from capture.cameras.watch import Timing
 from capture.frame import Clock, Frame
+from capture.gate import SheetGate
 from capture.new_session import Input, sheet_inputs, this_machine
-from capture.plan import Plan, Shot
-from capture.quality import Limits, Verdict, judge
+from capture.plan import Plan
+from capture.quality import Limits
 from capture.recorder import SessionWriter
 from capture.runner import CaptureOutcome, Gate, Progress, outcome_of, run_capture
 from capture.session import SEAL, Session, read_session
 from capture.stop import StopFlag
 from capture.storage import PNG, Storage
-from capture.tracking import Tracker
 from pipeline.continuing import AT_FIRST, Beginning, plan_to_take, refuse_other_camera_than
 from pipeline.localizing import session_camera
 from pipeline.rig_config import RigSection
@@ -51,6 +51,8 @@ class CaptureOrder:
     resume: Path | None = None
     frames: int | None = None
     gate: bool = True
+    limits: Limits = field(default_factory=Limits)
+    retries: int = 2
     operator: str = ""
     seed: int = 0
     rig: RigSection = field(default_factory=RigSection)
@@ -121,10 +123,11 @@ def _capture_with(
             camera=camera,
             rig=rig,
             session=session,
-            gate=sheet_gate(sheets, model) if order.gate and plan else None,
+            gate=sheet_gate(sheets, model, _limits(order, camera)) if order.gate and plan else None,
             check=partial(refuse_other_mode, model) if order.calibration and model else lambda _: None,
             stop=stop,
             progress=progress,
+            retakes=order.retries,
             limit=order.frames,
         )
 
@@ -195,21 +198,17 @@ def _without_secrets(lab_file: Path) -> Input:
     return Input("lab", lab_file.name, safe.encode())
 
 
-def sheet_gate(sheets: list[Sheet], model: CameraModel | None) -> Gate:
+def sheet_gate(sheets: list[Sheet], model: CameraModel | None, limits: Limits | None = None) -> Gate:
     """The gate of a capture: localized, the sheet that its shot wants, good enough."""
-    by_id = {sheet.id: sheet for sheet in sheets}
-    tracker = Tracker(sheets, model)
+    return SheetGate(sheets, model, limits)
 
-    def gate(frame: Frame, shot: Shot | None) -> Verdict:
-        wanted = by_id.get(shot.sheet) if shot else None
-        found = tracker.localize(frame.pixels, wanted)
-        if wanted and found.found and found.sheet != wanted:
-            return Verdict(
-                False, f"the picture shows the sheet {found.sheet.id if found.sheet else '?'}, not {wanted.id}"
-            )
-        return judge(frame.pixels, found, Limits())
 
-    return gate
+def _limits(order: CaptureOrder, camera: Camera) -> Limits:
+    """Those that mean something with this camera: pictures on disk are looked at once, some sources have no noise."""
+    limits = order.limits
+    if isinstance(camera, FiniteCamera):
+        limits = replace(limits, still_px=None)
+    return limits if order.timing.frozen_frames else replace(limits, duplicates=True)
 
 
 def plan_sheets(plan: Path, folder: Path) -> tuple[Path, ...]:

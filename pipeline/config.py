@@ -18,6 +18,7 @@ from calibration.sheet import ARMS, paper_size_mm
 from capture.cameras.watch import Timing
 from capture.plan import DistanceMm, TiltDeg
 from capture.storage import Storage
+from pipeline.gate_config import GateSection
 from pipeline.rig_config import RigSection
 
 LAB_FILE = "lab.toml"
@@ -208,6 +209,7 @@ class Config(Document):
     target: TargetSection = TargetSection()
     camera: CameraSection = CameraSection()
     capture: CaptureSection = CaptureSection()
+    gate: GateSection = GateSection()
     models: ModelsSection = ModelsSection()
     patch: PatchSection = PatchSection()
     train: TrainSection = TrainSection()

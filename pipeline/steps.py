@@ -77,6 +77,8 @@ def capture_order(
         resume=resume,
         frames=frames,
         gate=gate,
+        limits=lab.config.gate.limits,
+        retries=lab.config.gate.retries,
         operator=operator,
         seed=lab.config.lab.seed,
         rig=lab.config.rig,
