@@ -29,7 +29,8 @@ class Limits:
     """What a picture must meet; None switches a limit off.
 
     Over the tags that are used: ``min_tags`` of them, the shortest side, the least decision margin (code values
-    between black and white), ``corrected_bits`` in all of them together. The residual is held against ``residual_px``
+    between black and white), ``corrected_bits`` in all of them together (of an id that the
+    sheet has, in its place, a corrected bit is no harm; 0 is for the strict). The residual is held against ``residual_px``
     and, as a share of the shortest side, ``residual_share``. ``blur_px`` is a Gaussian sigma, ``motion_px`` the length
     of a streak, in sensor pixels. ``clipped_share``: at most this share of the sticker's pixels at 0 or 255.
     ``still_px``: two looks at a shot, one after the other, show the tags within so much of one place, so that the first
@@ -39,7 +40,7 @@ class Limits:
     min_tags: int | None = 2
     min_side_px: float | None = 10.0
     min_margin: float | None = 15.0
-    corrected_bits: int | None = 2
+    corrected_bits: int | None = None
     residual_px: float | None = 2.0
     residual_share: float | None = 0.1
     blur_px: float | None = 2.5

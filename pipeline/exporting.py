@@ -9,7 +9,7 @@ import csv
 import json
 import os
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import Literal
 
 from calibration.errors import BadUsage
 from calibration.files import make_folder, not_writable, sync_folder
-from capture.journal import FrameEvent, RetryEvent, Setting
+from capture.journal import FrameEvent, Measured, RetryEvent, Setting
 from capture.plan import Plan, Shot
 from capture.session import Session
 
@@ -45,6 +45,10 @@ _FIRST: dict[str, Kind] = {
     "roll_deg": "DOUBLE",
     "light": "VARCHAR",
 }
+_WHOLE = frozenset({"tags", "corrected_bits"})
+_GATE: dict[str, Kind] = {f"gate.{name}": "BIGINT" if name in _WHOLE else "DOUBLE" for name in Measured.model_fields}
+"""What the gate measured: the same columns in every table."""
+
 _LAST: dict[str, Kind] = {
     "path": "VARCHAR",
     "sha256": "VARCHAR",
@@ -56,8 +60,10 @@ _LAST: dict[str, Kind] = {
     "journaled_mono_ns": "BIGINT",
     "journaled_wall_ns": "BIGINT",
     "retries": "BIGINT",
+    "retry_reasons": "VARCHAR",
     "verdict_ok": "BOOLEAN",
     "verdict_reason": "VARCHAR",
+    **_GATE,
     "truth": "VARCHAR",
     "truth_sha256": "VARCHAR",
 }
@@ -126,16 +132,16 @@ def _kind(value: Setting) -> Kind:
 
 
 def _rows(session: Session, columns: dict[str, Kind]) -> Iterator[Row]:
-    retries: Counter[int | None] = Counter()
+    retries: defaultdict[int | None, list[str]] = defaultdict(list)
     for event in session.events():
         if isinstance(event, RetryEvent):
-            retries[event.shot] += 1
+            retries[event.shot].append(event.reason)
         if isinstance(event, FrameEvent):
-            row = _row(session, event, retries.pop(event.shot, 0))
+            row = _row(session, event, retries.pop(event.shot, []))
             yield {name: _cell(row.get(name), kind) for name, kind in columns.items()}
 
 
-def _row(session: Session, event: FrameEvent, retries: int) -> Row:
+def _row(session: Session, event: FrameEvent, retries: list[str]) -> Row:
     verdict = event.verdict
     return {
         "session": session.header.id,
@@ -151,11 +157,17 @@ def _row(session: Session, event: FrameEvent, retries: int) -> Row:
         ),
         "journaled_mono_ns": event.t_mono_ns,
         "journaled_wall_ns": event.t_wall_ns,
-        "retries": retries,
+        "retries": len(retries),
+        "retry_reasons": "; ".join(retries) or None,
         "verdict_ok": verdict.ok if verdict else None,
         "verdict_reason": verdict.reason if verdict else None,
+        **_measured(verdict.measured if verdict else None),
         **{f"setting.{name}": value for name, value in event.settings.items()},
     }
+
+
+def _measured(measured: Measured | None) -> Row:
+    return {f"gate.{name}": value for name, value in measured.model_dump().items()} if measured else {}
 
 
 def _planned(plan: Plan | None, number: int | None) -> Row:

@@ -36,7 +36,7 @@ class GateSection(Document):
     min_tags: _Count = 2
     min_side_px: _Number = 10.0
     min_margin: _Number = 15.0
-    corrected_bits: _Count = 2
+    corrected_bits: _Count = None
     residual_px: _Number = 2.0
     residual_share: _Share = 0.1
     blur_px: _Number = 2.5

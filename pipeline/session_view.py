@@ -11,6 +11,7 @@ from capture.journal import (
     ErrorEvent,
     Event,
     FrameEvent,
+    Measured,
     NoteEvent,
     PauseEvent,
     ResumeEvent,
@@ -78,13 +79,18 @@ class SettingRange:
 
 @dataclass(slots=True)
 class Happened:
-    """What the events of a session add up to. ``sizes``: width x height → frames; ``suffixes``: of what is stored."""
+    """What the events of a session add up to. ``sizes``: width x height → frames; ``suffixes``: of what is stored.
+
+    ``taken`` and ``refused``: what the gate measured of the frames, and of the pictures that it did not take.
+    """
 
     kinds: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     sizes: Counter[str] = field(default_factory=Counter)
     suffixes: Counter[str] = field(default_factory=Counter)
     settings: dict[str, SettingRange] = field(default_factory=dict)
+    taken: dict[str, SettingRange] = field(default_factory=dict)
+    refused: dict[str, SettingRange] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
     first_wall_ns: int | None = None
     last_wall_ns: int | None = None
@@ -94,6 +100,8 @@ class Happened:
         self.kinds[event.kind] += 1
         self.first_wall_ns = event.t_wall_ns if self.first_wall_ns is None else self.first_wall_ns
         self.last_wall_ns = event.t_wall_ns
+        if isinstance(event, SkipEvent | RetryEvent):
+            _add(self.refused, event.measured)
         if isinstance(event, FrameEvent):
             self._frame(event)
         elif words := _words(event):
@@ -105,6 +113,12 @@ class Happened:
         self.suffixes[PurePosixPath(event.path).suffix] += 1
         for name, value in event.settings.items():
             self.settings.setdefault(name, SettingRange()).take(value)
+        _add(self.taken, event.verdict.measured if event.verdict else None)
+
+
+def _add(ranges: dict[str, SettingRange], measured: Measured | None) -> None:
+    for name, value in measured.model_dump(exclude_none=True).items() if measured else ():
+        ranges.setdefault(name, SettingRange()).take(value)
 
 
 def happened(events: Iterable[Event]) -> Happened:

@@ -73,6 +73,7 @@ def show(session: SessionArgument) -> Result:
         "events": dict(sums.kinds),
         "remarks": [asdict(remark) for remark in sums.remarks],
         "settings": settings_as_data(sums.settings),
+        "measured": {"taken": settings_as_data(sums.taken), "refused": settings_as_data(sums.refused)},
         "progress": [
             {**cell.condition.model_dump(), "arm": cell.arm, "planned": cell.planned, "frames": cell.frames}
             | {"skipped": cell.skipped, "pending": cell.pending}
@@ -82,6 +83,7 @@ def show(session: SessionArgument) -> Result:
     }
     settings = Table("Settings", ("setting", "values"), tuple((name, str(a)) for name, a in sums.settings.items()))
     tables = [_progress_table(cells)] if cells else []
+    tables += [_measured_table(sums)] if sums.taken or sums.refused else []
     return Result(data=data, tables=[*tables, settings] if sums.settings else tables, lines=_lines(opened, sums))
 
 
@@ -180,6 +182,13 @@ def _progress_table(cells: list[Cell]) -> Table:
     names = list(dict.fromkeys(condition_name(cell.condition) for cell in cells))
     rows = tuple((name, *(by_place.get((name, arm), "–") for arm in arms)) for name in names)
     return Table("Frames of planned shots", ("condition", *arms), rows)
+
+
+def _measured_table(sums: Happened) -> Table:
+    """What the gate measured, of the frames and of the pictures that it refused."""
+    names = dict.fromkeys([*sums.taken, *sums.refused])
+    rows = tuple((name, str(sums.taken.get(name, "–")), str(sums.refused.get(name, "–"))) for name in names)
+    return Table("Measured by the gate", ("", "frames", "refused"), rows)
 
 
 def _done(cell: Cell) -> str:
