@@ -29,10 +29,10 @@ class Limits:
     """What a picture must meet; None switches a limit off.
 
     Over the tags that are used: ``min_tags`` of them, the shortest side, the least decision margin (code values
-    between black and white), ``corrected_bits`` in all of them together (of an id that the
-    sheet has, in its place, a corrected bit is no harm; 0 is for the strict). The residual is held against ``residual_px``
-    and, as a share of the shortest side, ``residual_share``. ``blur_px`` is a Gaussian sigma, ``motion_px`` the length
-    of a streak, in sensor pixels. ``clipped_share``: at most this share of the sticker's pixels at 0 or 255.
+    between black and white), ``corrected_bits`` in all of them together (a corrected bit does no harm in a tag that
+    lies where the sheet has it, so this is for the strict). The residual is held against ``residual_px`` and, as a
+    share of the shortest side, ``residual_share``. ``blur_px`` is a Gaussian sigma, ``motion_px`` the length of a
+    streak, in sensor pixels. ``clipped_share``: at most this share of the sticker's pixels at 0 or 255.
     ``still_px``: two looks at a shot, one after the other, show the tags within so much of one place, so that the first
     look alone is never enough. ``duplicates``: whether a picture may be the same, byte for byte, as the one before.
     """

@@ -16,9 +16,9 @@ def _off_is_none(value: object) -> object:
     return None if value == OFF else value
 
 
-_Count = Annotated[int | None, BeforeValidator(_off_is_none), Field(ge=0, le=1000)]
-_Number = Annotated[float | None, BeforeValidator(_off_is_none), Field(ge=0, le=10_000)]
-_Share = Annotated[float | None, BeforeValidator(_off_is_none), Field(ge=0, le=1)]
+_Count = Annotated[Annotated[int, Field(ge=0, le=1000)] | None, BeforeValidator(_off_is_none)]
+_Number = Annotated[Annotated[float, Field(ge=0, le=10_000)] | None, BeforeValidator(_off_is_none)]
+_Share = Annotated[Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_off_is_none)]
 
 
 class GateSection(Document):

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from calibration.errors import BadConfig
+from capture.quality import Limits
 from pipeline.config import known_keys, load_settings
+from pipeline.gate_config import GateSection
 
 
 def source_of(settings, key: str) -> tuple[object, str]:
@@ -42,6 +44,9 @@ def test_every_known_key_is_listed_once(tmp_path: Path):
         ("[patch]\nshape = 'star'\n", ["patch.shape", "'outline'", "found 'star'"]),
         ("[patch]\npolygon = [[0, 0], [1, 1]]\n", ["patch.polygon", "at least 3"]),
         ("[plan]\ndistances_mm = []\n", ["plan.distances_mm"]),
+        ("[gate]\nblur_px = 'none'\n", ["gate.blur_px", "found 'none'"]),
+        ("[gate]\nclipped_share = 2\n", ["gate.clipped_share", "less than or equal to 1"]),
+        ("[gate]\nmax_blur = 2\n", ["gate.max_blur", "gate."]),
         ('[sheet]\npaper = "B9"\n', ["sheet.paper", "A4"]),
         ('[sheet]\ncontrols = ["blnk"]\n', ["sheet.controls", "blank"]),
         ("[plan\n", ["not TOML"]),
@@ -61,3 +66,12 @@ def test_a_bad_file_is_refused_by_key_and_value(tmp_path: Path, text: str, named
 def test_a_bad_variable_is_refused(tmp_path: Path, environ: dict[str, str], named: str):
     with pytest.raises(BadConfig, match=named):
         load_settings(tmp_path, environ=environ)
+
+
+def test_the_limits_of_the_gate_are_those_of_the_capture_and_each_can_be_off(tmp_path: Path):
+    assert load_settings(tmp_path, environ={}).config.gate.limits == Limits()
+    limits = [name for name in GateSection.model_fields if name not in ("retries", "duplicates")]
+    (tmp_path / "lab.toml").write_text("[gate]\n" + "".join(f'{name} = "off"\n' for name in limits))
+    gate = load_settings(tmp_path, environ={"DPCAM_GATE_STILL_PX": "1.5", "DPCAM_GATE_RETRIES": "5"}).config.gate
+    assert gate.limits == Limits(**{**dict.fromkeys(limits), "still_px": 1.5})
+    assert gate.retries == 5

@@ -14,7 +14,7 @@ import pytest
 from sessions import CLOCK, MACHINE, SHEETS, begin, frame, plan, plan_input
 
 from capture.check import check_session
-from capture.journal import FrameEvent, Judged
+from capture.journal import FrameEvent, Judged, Measured
 from capture.plan import Condition, Plan, Shot
 from capture.recorder import SessionWriter
 from capture.session import read_session
@@ -44,9 +44,12 @@ def taken(tmp_path: Path) -> Path:
             {"gain": 1.5, "note": 'a\n"b"'},
             {"gain": float("nan"), "lens": 7},
         ]
-        writer.retry(shots[0], 1, "blurred")
+        writer.retry(shots[0], 1, "blurred", Measured(tags=3, blur_px=3.5))
         for shot, one in zip(shots[:3], settings, strict=True):
-            writer.write_frame(frame(shot.index, settings=one, truth={}), shot, Judged(ok=True))
+            judged = (
+                Judged(ok=True, measured=Measured(tags=4, margin=90 + shot.index)) if shot.index else Judged(ok=True)
+            )
+            writer.write_frame(frame(shot.index, settings=one, truth={}), shot, judged)
         writer.skip(shots[3], "no light")
         writer.note("the lamp was changed")
     return writer.folder
@@ -84,6 +87,8 @@ def test_a_session_is_shown_with_its_plan_its_events_and_its_settings(run: Run, 
         "shot 3: no light",
         "the lamp was changed",
     ]
+    assert data["measured"]["taken"]["margin"] == {"frames": 2, "values": [91, 92], "lowest": 91, "highest": 92}
+    assert data["measured"]["refused"]["blur_px"] == {"frames": 1, "values": [3.5], "lowest": 3.5, "highest": 3.5}
     assert data["storage"] == {"codec": "png", "frames_per_s": 5.0}
 
 
@@ -95,7 +100,14 @@ def test_the_table_for_people_names_conditions_and_arms(taken: Path, capsys: pyt
     shown = capsys.readouterr().out
     assert [
         word
-        for word in ("1500 mm, yaw 10°", "1 of 2, 1 skipped", "0 of 2", "the lamp was changed")
+        for word in (
+            "Measured by the gate",
+            "3.5",
+            "1500 mm, yaw 10°",
+            "1 of 2, 1 skipped",
+            "0 of 2",
+            "the lamp was changed",
+        )
         if word not in shown
     ] == []
 
@@ -121,7 +133,9 @@ def test_every_frame_is_a_row_of_csv_with_all_that_the_journal_knows(run: Run, t
     assert [row["setting.gain"] for row in rows] == ["1", "1.5", "NaN"]
     assert [row["setting.lens"] for row in rows] == ["50, fixed", "", "7"]
     assert second["setting.note"] == 'a\n"b"'
-    assert third["retries"] == "0"
+    assert (third["retries"], third["retry_reasons"], first["retry_reasons"]) == ("0", "", "blurred")
+    assert [row["gate.margin"] for row in rows] == ["", "91.0", "92.0"], "what a gate of an older dpcam did not keep"
+    assert [row["gate.tags"] for row in rows] == ["", "4", "4"]
 
 
 def test_parquet_has_the_same_rows_with_their_kinds(run: Run, taken: Path) -> None:
