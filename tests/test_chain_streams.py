@@ -166,5 +166,5 @@ def test_the_operator_puts_up_the_wrong_sheet_and_gives_up(lab: Path, pictures: 
     assert [frame.shot.arm for frame in session.frames] == ["general-caution"]
     for skip in session.skips:
         assert skip.reason == f"the picture shows the sheet {session.frames[0].shot.sheet}, not {skip.shot.sheet}"
-    assert done.stderr.count("Enter: ready") == 3
+    assert done.stderr.count("Enter: it stands") == 3
     assert (answer(nobody)["exit_code"], answer(nobody)["errors"][0]["code"]) == (4, "not-ready")
