@@ -75,7 +75,7 @@ def _states(session: Session) -> Iterator[tuple[str, str]]:
 def _expected(session: Session) -> Iterator[tuple[Path, str]]:
     for record in session.header.inputs:
         yield inside(session.folder, record.path, HEADER), record.sha256
-    for frame in session.frames:
+    for frame in (*session.frames, *session.withdrawn):
         yield frame.path, frame.sha256
         if frame.truth and frame.truth_sha256:
             yield frame.truth, frame.truth_sha256
@@ -86,7 +86,8 @@ def _expected(session: Session) -> Iterator[tuple[Path, str]]:
 
 
 def _orphans(session: Session) -> Iterator[str]:
-    known = {frame.path for frame in session.frames} | {frame.truth for frame in session.frames}
+    taken = (*session.frames, *session.withdrawn)
+    known = {frame.path for frame in taken} | {frame.truth for frame in taken}
     for path in sorted((session.folder / FRAMES).rglob("*")):
         if path.is_file() and path not in known:
             yield path.relative_to(session.folder).as_posix()

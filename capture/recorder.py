@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ from capture.journal import (
     NoteEvent,
     PauseEvent,
     ResumeEvent,
+    RetakeEvent,
     RetryEvent,
     SkipEvent,
     StartEvent,
@@ -139,9 +141,11 @@ class SessionWriter:
         self.torn = state.torn
         self._clock = clock
         self._events = state.event_count
-        self._done = set(state.done)
+        self._frames_of = Counter(frame.shot.index for frame in state.frames if frame.shot)
+        self._skips_of = Counter(skip.shot.index for skip in state.skips if skip.shot)
         self._frames = len(state.frames)
         self._skipped = len(state.skips)
+        self._next = len(state.frames) + len(state.withdrawn)
 
     @classmethod
     def create(
@@ -204,7 +208,7 @@ class SessionWriter:
 
     @property
     def frames(self) -> int:
-        """Frames in the session."""
+        """Frames in the session, without those that were withdrawn."""
         return self._frames
 
     @property
@@ -214,7 +218,11 @@ class SessionWriter:
 
     def is_done(self, shot: Shot) -> bool:
         """Whether the shot has a frame, or was given up."""
-        return shot.index in self._done
+        return shot.index in self._frames_of or shot.index in self._skips_of
+
+    def has_frame(self, shot: Shot) -> bool:
+        """Whether the shot has a frame."""
+        return shot.index in self._frames_of
 
     def write_frame(self, frame: Frame, shot: Shot | None, verdict: Judged | None = None) -> Path:
         """Store the picture and journal it; both are on disk when this returns the picture's path.
@@ -223,7 +231,7 @@ class SessionWriter:
         :class:`calibration.errors.NotReady` when it cannot be written: then nothing was journaled.
         """
         data = frame.encoded or encode_png(frame.pixels)
-        stem = f"{FRAMES}/{self.header.camera_folder}/{self._frames:06d}"
+        stem = f"{FRAMES}/{self.header.camera_folder}/{self._next:06d}"
         path = f"{stem}{frame.suffix}"
         truth = f"{stem}.truth.json" if frame.truth is not None else None
         if truth:
@@ -231,7 +239,7 @@ class SessionWriter:
         write_bytes(self.folder / path, data)
         self._append(
             FrameEvent,
-            index=self._frames,
+            index=self._next,
             shot=_number(shot),
             path=path,
             sha256=sha256_bytes(data),
@@ -246,18 +254,27 @@ class SessionWriter:
             truth_sha256=sha256_file(self.folder / truth) if truth else None,
         )
         self._frames += 1
-        self._finished(shot)
+        self._next += 1
+        if shot is not None:
+            self._frames_of[shot.index] += 1
         return self.folder / path
 
     def skip(self, shot: Shot | None, reason: str) -> None:
         """Journal that a shot is given up."""
         self._append(SkipEvent, shot=_number(shot), reason=reason)
         self._skipped += 1
-        self._finished(shot)
+        if shot is not None:
+            self._skips_of[shot.index] += 1
 
     def retry(self, shot: Shot | None, attempt: int, reason: str) -> None:
         """Journal that a picture is taken again, for the ``attempt``-th time."""
         self._append(RetryEvent, shot=_number(shot), attempt=attempt, reason=reason)
+
+    def retake(self, shot: Shot, reason: str) -> None:
+        """Journal that what the session has of a shot counts no more: it is to be taken again."""
+        self._append(RetakeEvent, shot=shot.index, reason=reason)
+        self._frames -= self._frames_of.pop(shot.index, 0)
+        self._skipped -= self._skips_of.pop(shot.index, 0)
 
     def note(self, text: str) -> None:
         """Journal a remark."""
@@ -291,10 +308,6 @@ class SessionWriter:
             header_sha256=sha256_file(self.folder / HEADER),
         )
         write_document(self.folder / SEAL, seal)
-
-    def _finished(self, shot: Shot | None) -> None:
-        if shot is not None:
-            self._done.add(shot.index)
 
     def _append(self, kind: Callable[..., Event], **fields: Any) -> None:
         clocks = {"t_mono_ns": self._clock.mono_ns(), "t_wall_ns": self._clock.wall_ns()}

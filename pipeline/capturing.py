@@ -14,11 +14,13 @@ from calibration.errors import BadConfig, BadImage, BadInput, BadUsage
 from calibration.files import read_bytes, read_document
 from calibration.sheet import Sheet
 from capture.binding import refuse_other_camera, refuse_other_mode
-from capture.cameras.base import Camera, FiniteCamera, ReportingCamera
+from capture.cameras.base import Camera, FiniteCamera, ReportingCamera, ShowingCamera
 from capture.cameras.open import open_camera, safe_address
 from capture.cameras.settings import Setting
 from capture.cameras.watch import Timing
+from capture.control import Control
 from capture.frame import Clock, Frame
+from capture.live.preview import Preview
 from capture.localize import localize
 from capture.plan import Plan, Shot
 from capture.quality import Limits, Verdict, judge
@@ -57,10 +59,26 @@ class CaptureOrder:
     begin: Beginning = AT_FIRST
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What others hold of a running capture: they steer it, and see what the camera sees."""
+
+    control: Control = field(default_factory=Control)
+    preview: Preview = field(default_factory=Preview)
+
+
 def capture(
-    order: CaptureOrder, *, ask: Callable[[str], str], stop: StopFlag, progress: Callable[[Progress], None]
+    order: CaptureOrder,
+    *,
+    ask: Callable[[str], str],
+    stop: StopFlag,
+    progress: Callable[[Progress], None],
+    live: Live | None = None,
 ) -> CaptureOutcome:
-    """Run the capture; a sealed session that is to be resumed is done already."""
+    """Run the capture; a sealed session that is to be resumed is done already.
+
+    ``live``: somebody steers and watches; ``stop`` heeds its control, too.
+    """
     if order.resume and (order.resume / SEAL).is_file():
         return outcome_of(read_session(order.resume))
     clock = Clock()
@@ -68,7 +86,9 @@ def capture(
     with open_camera(
         order.uri, sheet_folder=folder, clock=clock, timing=order.timing, settings=order.settings
     ) as camera:
-        return _capture_with(camera, order, folder, clock, ask=ask, stop=stop, progress=progress)
+        return _capture_with(
+            camera, order, folder, clock, ask=ask, stop=stop, progress=progress, live=live or Live()
+        )
 
 
 def unfinished_session(sessions: Path, plan: Path) -> Path | None:
@@ -101,17 +121,22 @@ def _capture_with(
     ask: Callable[[str], str],
     stop: StopFlag,
     progress: Callable[[Progress], None],
+    live: Live,
 ) -> CaptureOutcome:
     plan = plan_to_take(order.plan, order.begin.first_shot, order.resume) if order.plan else None
     sheets = [read_document(path, Sheet) for path in order.sheets]
     model = _camera_model(order, camera, folder, clock)
     lab = order.lab_file.parent if order.lab_file else Path()
     with (
-        open_rig(order.rig, camera, plan, folder=lab, ask=ask, stop=stop) as rig,
+        open_rig(order.rig, camera, plan, folder=lab, ask=live.control.heard(ask), stop=stop) as rig,
         _open_session(order, plan, camera, model, clock) as session,
     ):
         if isinstance(camera, ReportingCamera):
             camera.report_to(lambda event: session.note(f"camera {event.kind}: {event.text}"))
+        if isinstance(camera, ShowingCamera):
+            camera.show_to(live.preview.show, live.preview.wanted)
+        live.preview.locate_with(partial(localize, sheets=sheets, camera=model))
+        refuse = partial(refuse_other_mode, model) if order.calibration and model else None
         return run_capture(
             plan=plan,
             sheets={sheet.id: sheet for sheet in sheets},
@@ -119,11 +144,18 @@ def _capture_with(
             rig=rig,
             session=session,
             gate=_gate(sheets, model) if order.gate and plan else None,
-            check=partial(refuse_other_mode, model) if order.calibration and model else lambda _: None,
+            check=partial(_look_at, live.preview, refuse),
             stop=stop,
             progress=progress,
             limit=order.frames,
+            control=live.control,
         )
+
+
+def _look_at(preview: Preview, refuse: Callable[[Frame], None] | None, frame: Frame) -> None:
+    preview.show(frame)
+    if refuse is not None:
+        refuse(frame)
 
 
 def _camera_model(order: CaptureOrder, camera: Camera, folder: Path, clock: Clock) -> CameraModel | None:
