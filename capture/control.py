@@ -17,7 +17,7 @@ from capture.cameras.base import FiniteCamera
 from capture.coverage import Coverage, ShotOutcome, coverage_of
 from capture.frame import Clock
 from capture.plan import Plan, Shot
-from capture.rigs.base import Ended, Failed, in_words
+from capture.rigs.base import Again, Ended, Failed, in_words
 from capture.stop import StopFlag, StopRequest, never
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 STEP_S = 0.05
 """While it waits, a capture looks so often whether something was asked."""
+
+MOST_WAITING = 20
+"""So much may wait to be put on record; whoever asks faster than the disk is slowed down, not the capture."""
+
+ALL_OVER = "all shots are over"
 
 Phase = Literal["starting", "arranging", "asking", "taking", "paused", "over"]
 Verb = Literal["ready", "pause", "resume", "retake", "skip", "stop", "note"]
@@ -70,11 +75,14 @@ class Control:
     """Between those who steer a capture and the capture itself.
 
     What people ask returns at once; :class:`NotNow` when it does not fit what the capture is doing,
-    :class:`BadUsage` for a shot that is not in the plan.
+    :class:`BadUsage` for a shot that is not in the plan. ``hold``: where a person arranges the scene, the capture does
+    not end without their word, so that the last shot, too, can be taken again.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, hold: bool = False) -> None:
         self._clock = clock or Clock()
+        self._hold = hold
+        self._ask: Callable[[str], str] | None = None
         self._lock = threading.RLock()
         self._stop: StopRequest | None = None
         self._signals: StopFlag = never
@@ -88,14 +96,13 @@ class Control:
         self._last: Step | None = None
         self._before: Shot | None = None
         self._end = ""
-        self._pause: str | None = None
-        self._resting = False
+        self._pausing = False
         self._ready = False
         self._skip: str | None = None
         self._retakes: dict[int, str] = {}
-        self._notes: list[str] = []
+        self._to_write: list[tuple[Literal["note", "pause", "resume"], str]] = []
         self._revision = 0
-        self._closed = False
+        self._asked_before = self._closed = False
 
     # For those who steer, in any thread
 
@@ -107,12 +114,12 @@ class Control:
             return CaptureState(
                 revision=self._revision,
                 phase=self._phase,
-                pausing=self._pause is not None,
+                pausing=self._pausing,
                 stopping=self._stop is not None,
                 session=session.header.id if session else "",
                 camera=session.header.camera if session else "",
                 shot=self._shot,
-                words=tuple(in_words(self._shot.condition).split(", ")) if self._shot else (),
+                words=self._words(),
                 done=done,
                 total=len(self._plan.shots) if self._plan else self._limit,
                 skipped=session.skipped if session else 0,
@@ -136,12 +143,14 @@ class Control:
     def pause(self, reason: str = "") -> None:
         """Nothing more is arranged or taken from now on, but for a picture that is being taken."""
         with self._asked("pause"):
-            self._pause = reason
+            self._pausing = True
+            self._to_write.append(("pause", reason))
 
     def resume(self) -> None:
         """Go on after a pause."""
         with self._asked("resume"):
-            self._pause = None
+            self._pausing = False
+            self._to_write.append(("resume", ""))
 
     def retake(self, shot: int | None = None, reason: str = "") -> None:
         """Take a shot again that has a frame or was skipped, the last one unless it is named; it is the next."""
@@ -168,7 +177,7 @@ class Control:
     def note(self, text: str) -> None:
         """Put a remark on record."""
         with self._asked("note"):
-            self._notes.append(text)
+            self._to_write.append(("note", text))
 
     @property
     def closed(self) -> bool:
@@ -194,8 +203,10 @@ class Control:
 
     def heard(self, ask: Callable[[str], str]) -> Callable[[str], str]:
         """``ask``, known here as a moment at which "ready" may be said."""
+        self._ask = ask
 
         def asked(question: str) -> str:
+            self._asked_before = True
             self._enter("asking")
             try:
                 answer = ask(question)
@@ -230,13 +241,7 @@ class Control:
         """Rest while paused; False when another shot is to be taken again first."""
         self._enter("arranging", shot)
         self._rest()
-        with self._changing():
-            retakes, self._retakes = self._retakes, {}
-            again = [(shot, reason) for number, reason in retakes.items() if (shot := self._planned(number))]
-            for one, reason in again:
-                self._session_there().retake(one, reason)
-                del self._outcomes[one.index]
-        return not again
+        return not self._taken_back()
 
     def before_picture(self, shot: Shot | None) -> Failed | Ended | None:
         """Rest while paused; what is to be done instead of taking a picture, if anything."""
@@ -252,6 +257,29 @@ class Control:
     def skipping(self) -> Failed | None:
         """That the shot in hand is to be given up, when that was asked for."""
         return None if self._skip is None else Failed(self._skip)
+
+    def before_end(self) -> Again | Ended | None:
+        """All shots are over: what a person says to that, where one arranges the scene; None to finish."""
+        if not self._hold or self._plan is None or self._ask is None or not self._asked_before:
+            return None
+        with self._changing():
+            self._shot = None
+        answer = self.heard(self._ask)(f"\n  {ALL_OVER}\n  [Enter: finish    r: the last one again    q: stop] ")
+        if answer == "r":
+            self.again_first()
+        if (request := self._signals()) or answer == "q":
+            return Ended(request.reason if request else "operator")
+        return Again() if self._taken_back() or answer not in ("", "s") else None
+
+    def _taken_back(self) -> bool:
+        """Put on record which shots are to be taken again; whether there are any."""
+        with self._changing():
+            retakes, self._retakes = self._retakes, {}
+            again = [(shot, reason) for number, reason in retakes.items() if (shot := self._planned(number))]
+            for one, reason in again:
+                self._session_there().retake(one, reason)
+                del self._outcomes[one.index]
+        return bool(again)
 
     def again_first(self) -> None:
         """Whoever arranges the scene wants the shot before to be taken again, if nothing else was said here."""
@@ -287,13 +315,13 @@ class Control:
     def _can(self) -> Iterator[Verb]:
         if self._phase in ("starting", "over"):
             return
-        paused = self._pause is not None
-        if self._phase == "asking" and not paused:
+        if self._phase == "asking" and not self._pausing:
             yield "ready"
-        yield "resume" if paused else "pause"
+        yield "resume" if self._pausing else "pause"
         if self._retakable and self._outcomes:
             yield "retake"
-        yield "skip"
+        if self._shot is not None or self._plan is None:
+            yield "skip"
         yield "stop"
         yield "note"
 
@@ -301,9 +329,11 @@ class Control:
     def _asked(self, verb: Verb) -> Iterator[None]:
         with self._lock:
             if verb not in self._can():
-                doing = f"{self._phase}, pausing" if self._pause is not None else self._phase
+                doing = f"{self._phase}, pausing" if self._pausing else self._phase
                 can = ", ".join(self._can()) or "nothing"
                 raise NotNow(f"{verb} does not fit what the capture is doing ({doing}); it takes {can} now")
+            if len(self._to_write) >= MOST_WAITING:
+                raise NotNow(f"{len(self._to_write)} requests are still to be put on record; ask again")
             yield
             self._revision += 1
 
@@ -335,6 +365,11 @@ class Control:
                 self._shot, self._skip = shot, None
             self._phase = phase
 
+    def _words(self) -> tuple[str, ...]:
+        if self._shot is not None:
+            return tuple(in_words(self._shot.condition).split(", "))
+        return (ALL_OVER,) if self._phase == "asking" else ()
+
     def _finished(self, shot: Shot, reason: str) -> None:
         outcome = ShotOutcome(
             shot=shot.index, repeat=shot.repeat, outcome="failed" if reason else "done", reason=reason
@@ -344,11 +379,11 @@ class Control:
     def _rest(self) -> bool:
         """Wait until it may go on; whether it had to."""
         self._write_down()
-        if self._pause is None:
+        if not self._pausing:
             return False
         before = self._phase
         self._enter("paused")
-        while self._pause is not None and not self._signals():
+        while self._pausing and not self._signals():
             time.sleep(STEP_S)
             self._write_down()
         self._enter(before)
@@ -357,16 +392,11 @@ class Control:
     def _write_down(self) -> None:
         """Put on record what was asked, in the thread that may write."""
         with self._lock:
-            notes, self._notes = self._notes, []
-            pause = self._pause
+            due, self._to_write = self._to_write, []
         session = self._session_there()
-        for text in notes:
-            session.note(text)
-        if pause is not None and not self._resting:
-            session.pause(pause)
-        elif pause is None and self._resting:
-            session.unpause()
-        self._resting = pause is not None
+        write = {"note": session.note, "pause": session.pause, "resume": session.unpause}
+        for kind, text in due:
+            write[kind](text)
 
     def _session_there(self) -> SessionWriter:
         if self._session is None:

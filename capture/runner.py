@@ -167,6 +167,13 @@ class _Capture:
         return CaptureOutcome(session.folder, session.frames, session.skipped, taken, complete, request)
 
     def _take_all(self, stop: StopFlag) -> StopRequest | None:
+        while True:
+            request = self._take_left(stop)
+            end = None if request else self.control.before_end()
+            if not isinstance(end, Again):
+                return request or (stop() or StopRequest(end.reason) if end else None)
+
+    def _take_left(self, stop: StopFlag) -> StopRequest | None:
         for shot in self._shots():
             if not self.control.before_shot(shot):
                 continue

@@ -86,9 +86,7 @@ def capture(
     with open_camera(
         order.uri, sheet_folder=folder, clock=clock, timing=order.timing, settings=order.settings
     ) as camera:
-        return _capture_with(
-            camera, order, folder, clock, ask=ask, stop=stop, progress=progress, live=live or Live()
-        )
+        return _capture_with(camera, order, folder, clock, ask=ask, stop=stop, progress=progress, live=live or Live())
 
 
 def unfinished_session(sessions: Path, plan: Path) -> Path | None:

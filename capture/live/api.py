@@ -104,39 +104,41 @@ def _add_steering(app: FastAPI, control: Control, preview: Preview) -> None:
         return app.post(f"{PREFIX}/{name}", responses=_problems(400, 409, 411, 413, 415, 422), tags=["steer"])
 
     @steer("ready")
-    def ready(body: ForShot = ForShot(), token: Token = "") -> Status:
+    def ready(body: ForShot | None = None, token: Token = "") -> Status:
         """The scene stands: take the shot."""
-        control.ready(body.shot)
+        control.ready((body or ForShot()).shot)
         return status(control, preview)
 
     @steer("pause")
-    def pause(body: Reason = Reason(), token: Token = "") -> Status:
+    def pause(body: Reason | None = None, token: Token = "") -> Status:
         """Arrange and take nothing more until resumed."""
-        control.pause(body.reason)
+        control.pause((body or Reason()).reason)
         return status(control, preview)
 
     @steer("resume")
-    def resume(body: Nothing = Nothing(), token: Token = "") -> Status:
+    def resume(body: Nothing | None = None, token: Token = "") -> Status:
         """Go on after a pause."""
         control.resume()
         return status(control, preview)
 
     @steer("retake")
-    def retake(body: ShotReason = ShotReason(), token: Token = "") -> Status:
+    def retake(body: ShotReason | None = None, token: Token = "") -> Status:
         """Take a shot again, the last one unless it is named."""
-        control.retake(body.shot, body.reason)
+        asked = body or ShotReason()
+        control.retake(asked.shot, asked.reason)
         return status(control, preview)
 
     @steer("skip")
-    def skip(body: ShotReason = ShotReason(), token: Token = "") -> Status:
+    def skip(body: ShotReason | None = None, token: Token = "") -> Status:
         """Give the shot in hand up, on record."""
-        control.skip(body.shot, body.reason)
+        asked = body or ShotReason()
+        control.skip(asked.shot, asked.reason)
         return status(control, preview)
 
     @steer("stop")
-    def stop(body: Reason = Reason(), token: Token = "") -> Status:
+    def stop(body: Reason | None = None, token: Token = "") -> Status:
         """End after the shot in hand; the session can be resumed."""
-        control.stop(body.reason)
+        control.stop((body or Reason()).reason)
         return status(control, preview)
 
     @steer("note")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import cv2
@@ -123,9 +124,10 @@ class Preview:
     @contextmanager
     def running(self) -> Iterator[Preview]:
         """Within: pictures are searched and drawn."""
-        threads = [threading.Thread(target=each, name=f"preview {each.__name__}", daemon=True) for each in (
-            self._search, self._draw
-        )]
+        threads = [
+            threading.Thread(target=each, name=f"preview {each.__name__}", daemon=True)
+            for each in (self._search, self._draw)
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -141,7 +143,7 @@ class Preview:
 
     def _search(self) -> None:
         done = 0
-        while seen := self._next(lambda seen, done=done: seen.number > done and self._locate is not None):
+        while seen := self._next(partial(self._to_search, done)):
             done = seen.number
             localization = self._localized(seen)
             with self._news:
@@ -149,16 +151,20 @@ class Preview:
                 self._sight = _sight(seen.number, localization)
                 self._news.notify_all()
 
+    def _to_search(self, done: int, seen: _Seen) -> bool:
+        return seen.number > done and self._locate is not None
+
     def _localized(self, seen: _Seen) -> Localization:
-        assert self._locate
+        if self._locate is None:
+            return Localization(False, "not searched yet", None, ())
         try:
             return self._locate(seen.frame.pixels)
         except BadInput as error:
             return Localization(False, error.message, None, ())
 
     def _draw(self) -> None:
-        drawn: tuple[int, int] = (0, 0)
-        while seen := self._next(lambda seen, drawn=drawn: self._state(seen) != drawn):
+        drawn = (0, 0)
+        while seen := self._next(partial(self._to_draw, drawn)):
             drawn = self._state(seen)
             found = self._found
             fresh = found is not None and seen.frame.t_mono_ns - found.seen.frame.t_mono_ns <= FRESH_NS
@@ -167,6 +173,9 @@ class Preview:
                 number = self._picture.number + 1 if self._picture else 1
                 self._picture = Picture(number, jpeg, seen.frame.t_wall_ns)
                 self._news.notify_all()
+
+    def _to_draw(self, drawn: tuple[int, int], seen: _Seen) -> bool:
+        return self._state(seen) != drawn
 
     def _state(self, seen: _Seen) -> tuple[int, int]:
         """A picture is drawn when it is new, and again when the sheet has been found in it."""

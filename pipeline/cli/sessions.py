@@ -69,6 +69,7 @@ def capture(
     dry_run: DryRunOption = False,
 ) -> Result:
     """Capture a session: prepare, take, localize, judge, store. A rerun resumes what was not finished."""
+    from capture.control import Control
     from capture.stop import stop_flag
     from pipeline.capturing import Live
     from pipeline.capturing import capture as run
@@ -92,7 +93,7 @@ def capture(
         note(f"resuming {order.resume}")
     if order.begin.follows:
         note(f"from shot {order.begin.first_shot} on, which was added to the plan; those before: {order.begin.follows}")
-    live = Live()
+    live = Live(Control(hold=serve is not None))
     with _served(serve, live), stop_flag() as signals, progress_bar("capturing") as bar:
         stop = live.control.heeding(signals)
         ask = Asking(stop, live.control.answer, alone=serve is None)
