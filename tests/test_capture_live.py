@@ -55,8 +55,12 @@ def test_a_plan_is_taken_over_http(tmp_path: Path):
         client.post("note", {"text": "über alles \N{SMILING FACE WITH SUNGLASSES}"})
         client.post("retake", {"shot": 2})
         capture.asked_for(2)
-        states = {one["shot"]: one["outcome"] for row in client.get("coverage")["rows"] for cell in row["cells"]
-                  for one in cell["shots"]}
+        states = {
+            one["shot"]: one["outcome"]
+            for row in client.get("coverage")["rows"]
+            for cell in row["cells"]
+            for one in cell["shots"]
+        }
         assert states == {0: "done", 1: "done", 2: "missing", 3: "done"}
         client.post("pause", {"reason": "coffee"})
         assert problem(client.request("POST", "/api/v1/ready", {}))[0] == 409
@@ -76,7 +80,14 @@ def test_a_plan_is_taken_over_http(tmp_path: Path):
         ("GET", "/api/v1/state", None, {"Host": "[::1"}, 403, "is not known here"),
         ("POST", "/api/v1/stop", {}, {"Origin": "http://evil.example"}, 403, "may not steer this capture"),
         ("POST", "/api/v1/stop", {}, {"Origin": "null"}, 403, "'null'"),
-        ("POST", "/api/v1/stop", b"a=b", {"Content_Type": "application/x-www-form-urlencoded"}, 415, "application/json"),
+        (
+            "POST",
+            "/api/v1/stop",
+            b"a=b",
+            {"Content_Type": "application/x-www-form-urlencoded"},
+            415,
+            "application/json",
+        ),
         ("POST", "/api/v1/stop", b"{}", {"Content_Type": "text/plain"}, 415, "'text/plain'"),
         ("POST", "/api/v1/stop", b"{", {}, 422, "body"),
         ("POST", "/api/v1/stop", b"\xff\xfe", {}, 422, "JSON"),
@@ -241,7 +252,10 @@ def test_a_live_camera_is_seen_at_ten_pictures_a_second_with_the_sheet_outlined(
         moving.append(encode_jpeg(still))
     preview = Preview()
     control = Control()
-    with shaky_stream(lambda _: still, fps=30) as stream, open_camera(stream.url, sheet_folder=Path(), clock=Clock()) as camera:
+    with (
+        shaky_stream(lambda _: still, fps=30) as stream,
+        open_camera(stream.url, sheet_folder=Path(), clock=Clock()) as camera,
+    ):
         stream.jpeg = lambda: moving[stream.number % 7]
         camera.show_to(preview.show, preview.wanted)
         preview.locate_with(locate)

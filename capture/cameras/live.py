@@ -17,8 +17,8 @@ from capture.cameras.watch import Arrived, BackOff, CameraEvent, Fault, Kind, Pa
 from capture.frame import Clock, Frame
 
 Answer = TypeVar("Answer")
-SHOW_NS = 60_000_000
-"""Whoever looks through a camera is shown a picture at most so often: decoding costs time."""
+SHOW_NS = 30_000_000
+"""So long a camera rests after it has decoded a picture for the eye alone."""
 
 
 class Connection(Arrived, Protocol):
@@ -108,7 +108,7 @@ class LiveCamera:
         self._deliver()
 
     def show_to(self, viewer: Callable[[Frame], None], wanted: Callable[[], bool]) -> None:
-        """Let ``viewer`` see pictures that nobody takes, at most every :data:`SHOW_NS`, while they are ``wanted``."""
+        """Let ``viewer`` see pictures that nobody takes, while they are ``wanted``."""
         self._viewer, self._wanted = viewer, wanted
 
     def read(self) -> Frame:
@@ -236,7 +236,8 @@ class LiveCamera:
             self._unsettled -= 1
             return False
         called_ns = self._called_ns
-        if called_ns is None or mono_ns < called_ns + round(self._timing.latency_s * 1e9):
+        # While a picture was decoded for the eye others may have queued up: they are no newer than that.
+        if called_ns is None or mono_ns < max(called_ns, self._shown_ns) + round(self._timing.latency_s * 1e9):
             return self._trouble_ns is not None
         self._too_early -= 1
         if self._too_early < 0 or self._trouble_ns is not None:
@@ -249,9 +250,9 @@ class LiveCamera:
         """For the eye: a damaged picture is not shown, and says nothing of the camera that a read would not say."""
         if mono_ns < self._shown_ns + SHOW_NS or not self._wanted():
             return
-        self._shown_ns = mono_ns
         with suppress(BadImage):
             self._viewer(self._connection.frame(mono_ns, wall_ns))
+        self._shown_ns = self._clock.mono_ns()
 
     def _refused(self, fault: Fault) -> bool:
         if fault.broken and fault.kind:

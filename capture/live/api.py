@@ -24,7 +24,7 @@ from capture.live.preview import Preview
 from capture.live.streams import BOUNDARY, events, pictures, status
 
 PREFIX = "/api/v1"
-PATIENCE_S = 10.0
+PATIENCE_S = 3.0
 WORDS = {404: "there is nothing at this address", 405: "this address does not take that method"}
 EventNumber = Annotated[int | None, Query(ge=-1, le=2**31 - 1, description="Number of an event in the journal.")]
 Token = Annotated[str, Query(description="The token, when one is asked for; the Authorization header does as well.")]

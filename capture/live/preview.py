@@ -33,7 +33,7 @@ FRESH_NS = 400_000_000
 LOOKING_NS = 3_000_000_000
 """Somebody who asked for a picture so recently still looks."""
 
-WAIT_S = 0.25
+WAIT_S = LONGEST_REST_S = 0.25
 GREEN, AMBER, DARK = (46, 204, 113), (255, 179, 0), (20, 20, 20)
 
 Locate = Callable[[NDArray[np.uint8]], Localization]
@@ -145,11 +145,14 @@ class Preview:
         done = 0
         while seen := self._next(partial(self._to_search, done)):
             done = seen.number
+            begin_ns = time.monotonic_ns()
             localization = self._localized(seen)
             with self._news:
                 self._found = _Found(seen, localization)
                 self._sight = _sight(seen.number, localization)
                 self._news.notify_all()
+            # A search of the whole picture is heavy; half of the time belongs to the capture.
+            time.sleep(min((time.monotonic_ns() - begin_ns) / 1e9, LONGEST_REST_S))
 
     def _to_search(self, done: int, seen: _Seen) -> bool:
         return seen.number > done and self._locate is not None
