@@ -394,7 +394,11 @@ class Control:
         with self._lock:
             due, self._to_write = self._to_write, []
         session = self._session_there()
-        write = {"note": session.note, "pause": session.pause, "resume": session.unpause}
+        write: dict[str, Callable[[str], None]] = {
+            "note": session.note,
+            "pause": session.pause,
+            "resume": session.unpause,
+        }
         for kind, text in due:
             write[kind](text)
 

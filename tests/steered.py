@@ -25,7 +25,7 @@ from capture.session import read_session
 from capture.stop import never
 
 PLAN = plan(4)
-ENOUGH_S = 30
+ENOUGH_S = 60
 
 
 def until(true: Callable[[], object]) -> None:

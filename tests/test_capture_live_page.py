@@ -1,16 +1,17 @@
-"""The live page in a real browser: a session by clicks alone, on a desk and on a phone, and nothing leaves the machine."""
+"""The live page in a real browser: a session by clicks alone, on a desk and on a phone, nothing leaves the machine."""
 
 from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import another_lab
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from steered import ENOUGH_S, served, until
+from steered import ENOUGH_S, served
 
 from capture.check import check_session
 from capture.control import Control
@@ -56,9 +57,11 @@ class Session:
         self.thread = threading.Thread(target=self.run)
 
     def ask(self, _: str) -> str:
-        answers: list[str | None] = []
-        until(lambda: self.stop() or answers.append(self.live.control.answer()) or answers[-1] is not None)
-        return "q" if self.stop() else answers[-1] or ""
+        while (answer := self.live.control.answer()) is None:
+            if self.stop():
+                return "q"
+            time.sleep(0.01)
+        return answer
 
     def run(self) -> None:
         self.outcome = capture(self.order, ask=self.ask, stop=self.stop, progress=lambda _: None, live=self.live)

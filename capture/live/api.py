@@ -65,8 +65,13 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {number: {"model": Problem} for number in (401, 403, *statuses)}
 
 
+def _sends(kind: str, *statuses: int) -> dict[str, Any]:
+    """What a route answers that sends no JSON, but for its refusals."""
+    return {"responses": {200: {"content": {kind: {}}}, **_problems(*statuses)}, "tags": ["watch"]}
+
+
 def _add_reading(app: FastAPI, control: Control, preview: Preview) -> None:
-    read = {"responses": _problems(422), "tags": ["watch"]}
+    read: dict[str, Any] = {"responses": _problems(422), "tags": ["watch"]}
 
     @app.get(f"{PREFIX}/state", **read)
     def state(token: Token = "") -> Status:
@@ -78,25 +83,27 @@ def _add_reading(app: FastAPI, control: Control, preview: Preview) -> None:
         """The grid of the plan: conditions by arms, with what is done, missing or failed."""
         return control.coverage()
 
-    @app.get(f"{PREFIX}/events", response_class=_EventStream, **read)
+    @app.get(f"{PREFIX}/events", response_class=Response, **_sends("text/event-stream", 422))
     def event_stream(request: Request, after: EventNumber = None, token: Token = "") -> Response:
         """Server-sent events: `status` at every change, `journal` for each line of the session's journal."""
         last = request.headers.get("last-event-id", "")
         since = int(last) if last.isdecimal() and len(last) < 10 else after
-        return _EventStream(events(control, preview, since))
+        return StreamingResponse(events(control, preview, since), media_type="text/event-stream")
 
-    @app.get(f"{PREFIX}/preview.jpg", response_class=_Jpeg, **{**read, "responses": _problems(409, 422)})
+    @app.get(f"{PREFIX}/preview.jpg", response_class=Response, **_sends("image/jpeg", 409, 422))
     def picture(token: Token = "") -> Response:
         """The newest picture, with the localization drawn in."""
         found = preview.newer(0, PATIENCE_S)
         if found is None:
             raise NotNow("the camera has given no picture yet")
-        return _Jpeg(found.jpeg)
+        return Response(found.jpeg, media_type="image/jpeg")
 
-    @app.get(f"{PREFIX}/preview.mjpeg", response_class=_Mjpeg, **read)
+    @app.get(f"{PREFIX}/preview.mjpeg", response_class=Response, **_sends("multipart/x-mixed-replace", 422))
     def picture_stream(token: Token = "") -> Response:
         """Pictures as they come, with the localization drawn in."""
-        return _Mjpeg(pictures(control, preview))
+        return StreamingResponse(
+            pictures(control, preview), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+        )
 
 
 def _add_steering(app: FastAPI, control: Control, preview: Preview) -> None:
@@ -146,18 +153,6 @@ def _add_steering(app: FastAPI, control: Control, preview: Preview) -> None:
         """Put a remark on record."""
         control.note(body.text)
         return status(control, preview)
-
-
-class _EventStream(StreamingResponse):
-    media_type = "text/event-stream"
-
-
-class _Jpeg(Response):
-    media_type = "image/jpeg"
-
-
-class _Mjpeg(StreamingResponse):
-    media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
 
 
 def _refuse_in_one_line(app: FastAPI) -> None:

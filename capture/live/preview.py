@@ -200,7 +200,7 @@ def draw(pixels: NDArray[np.uint8], localization: Localization | None) -> bytes:
     height, width = pixels.shape[:2]
     scale = min(1.0, WIDTH_PX / width)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else pixels.copy()
+    small = np.array(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     if localization is not None:
         _outline(small, localization, scale)
     done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
