@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from conftest import another_lab
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from steered import ENOUGH_S, served
 
+from calibration.errors import NotNow
 from capture.check import check_session
 from capture.control import Control
 from capture.session import read_session
@@ -84,9 +86,9 @@ def test_a_session_by_clicks_alone(browser: Browser, lab: Path, tmp_path: Path, 
             take_the_plan(page, session)
             session.thread.join()
         finally:
-            if session.thread.is_alive():
+            with suppress(NotNow):  # over already, as it should be
                 session.live.control.stop()
-                session.thread.join()
+            session.thread.join()
         expect(page.locator("#phase")).to_have_text("over: complete")
         context.close()
     check = check_session(session.outcome.session)
@@ -154,8 +156,8 @@ def test_keys_do_what_buttons_do(browser: Browser, lab: Path, tmp_path: Path):
             page.get_by_role("button", name="Press again to stop").click()
             expect(page.locator("#phase")).to_have_text("over: operator")
         finally:
-            if session.thread.is_alive():
-                session.live.control.close() if session.live.control.state().phase == "over" else None
-            session.thread.join(ENOUGH_S)
+            with suppress(NotNow):  # over already, as it should be
+                session.live.control.stop()
+            session.thread.join()
         page.close()
     assert (session.outcome.frames, session.outcome.skipped) == (1, 0)

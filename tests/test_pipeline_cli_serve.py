@@ -1,4 +1,4 @@
-"""``dpcam capture --serve`` as the program: a plan by a script with nothing but curl, Ctrl-C, an address that is taken."""
+"""``dpcam capture --serve`` as the program: a plan by a script with curl alone, Ctrl-C, an address that is taken."""
 
 from __future__ import annotations
 
