@@ -17,8 +17,11 @@ from capture.cameras.watch import Arrived, BackOff, CameraEvent, Fault, Kind, Pa
 from capture.frame import Clock, Frame
 
 Answer = TypeVar("Answer")
-SHOW_NS = 30_000_000
-"""So long a camera rests after it has decoded a picture for the eye alone."""
+SHOW_NS = 50_000_000
+"""A picture is decoded for the eye alone at most so often."""
+
+AFTER_SHOW_NS = 10_000_000
+"""So long nothing is decoded for the eye after the last was: what had queued up is passed over."""
 
 
 class Connection(Arrived, Protocol):
@@ -70,7 +73,7 @@ class LiveCamera:
         self._broken = self._gone = ""
         self._viewer: Callable[[Frame], None] = lambda _: None
         self._wanted: Callable[[], bool] = lambda: False
-        self._shown_ns = 0
+        self._show_ns = self._shown_ns = 0
         self._closing = threading.Event()
         if warning:
             self._tell("warning", warning)
@@ -248,8 +251,10 @@ class LiveCamera:
 
     def _show(self, mono_ns: int, wall_ns: int) -> None:
         """For the eye: a damaged picture is not shown, and says nothing of the camera that a read would not say."""
-        if mono_ns < self._shown_ns + SHOW_NS or not self._wanted():
+        due_ns = max(self._show_ns + SHOW_NS, self._shown_ns + AFTER_SHOW_NS)
+        if mono_ns < due_ns or not self._wanted():
             return
+        self._show_ns = mono_ns
         with suppress(BadImage):
             self._viewer(self._connection.frame(mono_ns, wall_ns))
         self._shown_ns = self._clock.mono_ns()

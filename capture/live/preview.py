@@ -27,7 +27,7 @@ from capture.localize import Localization
 
 WIDTH_PX = 960
 QUALITY = 80
-FRESH_NS = 400_000_000
+FRESH_NS = 700_000_000
 """A localization is drawn into pictures that are at most so much newer than the one it was found in."""
 
 LOOKING_NS = 3_000_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import secrets
 import socket
@@ -116,7 +117,7 @@ def serving(at: Listening, control: Control, preview: Preview) -> Iterator[None]
         timeout_graceful_shutdown=END_S,
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [at.socket]}, name="live page", daemon=True)
+    thread = threading.Thread(target=asyncio.run, args=[_run(server, at.socket)], name="live page", daemon=True)
     with preview.running():
         thread.start()
         try:
@@ -126,3 +127,13 @@ def serving(at: Listening, control: Control, preview: Preview) -> Iterator[None]
             control.close()
             server.should_exit = True
             thread.join(END_S + 3)
+
+
+async def _run(server: uvicorn.Server, at: socket.socket) -> None:
+    """To its end; who has not read what was sent by then is hung up on."""
+    await server.serve([at])
+    for connection in list(server.server_state.connections):
+        transport = getattr(connection, "transport", None)
+        if transport is not None:
+            transport.abort()
+    await asyncio.sleep(0)
