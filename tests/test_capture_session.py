@@ -158,7 +158,7 @@ def change(old: str, new: str):
         (change('"index":1', '"index":2'), 5, "frame 2, but 1 is due"),
         (change("frames/staged-test/000000.png", "../../../etc/passwd"), 2, "does not lie in the session"),
         (change("frames/staged-test/000000.png", "/etc/passwd"), 2, "does not lie in the session"),
-        (change('"reason":"too dark"}', '"reason":"too dark","by":"hand"}'), 3, "by: Extra inputs"),
+        (change('"reason":"too dark"', '"reason":"too dark","by":"hand"'), 3, "by: Extra inputs"),
         (change('"attempt":1,', '"attempt":1'), 3, "JSON"),
     ],
 )

@@ -257,7 +257,7 @@ def test_20_000_frames_are_opened_checked_shown_and_exported_in_little_memory(
     growth["check"] = resident_mb() - before
     assert (check.frames, check.whole, check.orphans) == (FRAMES, True, ())
     session = read_session(large)
-    sums = happened(session.events())
+    sums = happened(session)
     assert (sums.kinds["frame"], len(progress(session))) == (FRAMES, 200)
     growth["shown"] = resident_mb() - before
     data = data_of(run("session", "export", large, "--out", tmp_path / "frames.csv"))
