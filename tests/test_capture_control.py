@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sessions import StagedTestCamera
 from steered import ENOUGH_S, Steered, steered, until
 
 from calibration.errors import BadUsage, NotNow
 from capture.control import Control
 from capture.journal import NoteEvent, PauseEvent, ResumeEvent, RetakeEvent
 from capture.quality import Verdict
-from capture.session import read_session
+from capture.session import Session, read_session
 from capture.stop import StopRequest
 
 
@@ -90,6 +92,74 @@ def test_what_was_withdrawn_stays_so_after_a_resume(tmp_path: Path):
         assert outcomes(second.control)[1] == "done"
         second.take(0, 2, 3)
     assert (second.outcome.frames, second.outcome.taken, second.outcome.complete) == (4, 3, True)
+
+
+def test_a_shot_whose_frame_is_still_on_its_way_to_the_disk_is_taken_again(tmp_path: Path):
+    """The thread that writes is held up after the first frame; nobody else is, and the frame arrives before it goes."""
+    go_on = threading.Event()
+    with steered(tmp_path, progress=lambda _: go_on.wait(ENOUGH_S)) as capture:
+        capture.take(0, 1)
+        capture.asked_for(2)
+        until(lambda: capture.state().done == 1)
+        assert outcomes(capture.control) == {0: "done", 1: "missing", 2: "missing", 3: "missing"}
+        capture.control.retake()
+        until(lambda: capture.state().phase == "arranging")
+        assert capture.state().done == 1
+        go_on.set()
+        capture.take(1, 2, 3)
+    session = read_session(capture.writer.folder)
+    assert [event.shot for event in capture.events(RetakeEvent)] == [1]
+    assert [(frame.shot.index, frame.index) for frame in session.frames] == [(0, 0), (1, 2), (2, 3), (3, 4)]
+    assert [(frame.shot.index, frame.index) for frame in session.withdrawn] == [(1, 1)]
+    assert (capture.outcome.frames, capture.outcome.complete) == (4, True)
+
+
+def during_read(number: int, ask: Callable[[Control], None]) -> Callable[[Path], Steered]:
+    """A capture that somebody asks for something while its picture ``number`` is being taken."""
+
+    def prepared(root: Path) -> Steered:
+        def before_read(read: int) -> None:
+            if read == number:
+                ask(capture.control)
+
+        capture = Steered(root, camera=StagedTestCamera(before_read))
+        return capture
+
+    return prepared
+
+
+def run_through(capture: Steered, *shots: int) -> Session:
+    capture.thread.start()
+    capture.take(*shots)
+    capture.thread.join(ENOUGH_S)
+    assert not capture.thread.is_alive()
+    return read_session(capture.writer.folder)
+
+
+def test_a_skip_that_comes_while_the_picture_is_taken_counts(tmp_path: Path):
+    capture = during_read(1, lambda control: control.skip(1, "a hand in the picture"))(tmp_path)
+    session = run_through(capture, 0, 1, 2, 3)
+    assert [(skip.shot.index, skip.reason) for skip in session.skips] == [(1, "a hand in the picture")]
+    assert outcomes(capture.control)[1] == "failed"
+    assert capture.outcome.complete
+
+
+def test_a_retake_that_comes_with_the_last_picture_is_not_lost(tmp_path: Path):
+    capture = during_read(3, lambda control: control.retake(0))(tmp_path)
+    session = run_through(capture, 0, 1, 2, 3, 0)
+    assert [frame.shot.index for frame in session.frames] == [1, 2, 3, 0]
+    assert capture.outcome.complete
+
+
+def test_a_retake_that_comes_with_the_stop_is_on_record(tmp_path: Path):
+    def ask(control: Control) -> None:
+        control.retake(0)
+        control.stop("lunch")
+
+    capture = during_read(3, ask)(tmp_path)
+    session = run_through(capture, 0, 1, 2, 3)
+    assert [shot.index for shot in session.pending] == [0]
+    assert capture.outcome.interrupted == StopRequest("lunch")
 
 
 def test_nothing_moves_while_paused(tmp_path: Path):
