@@ -12,6 +12,7 @@
     │   ├── RigGone       4   rig
     │   ├── SessionLocked 4   locked
     │   ├── DiskFull      4   disk
+    │   ├── NotNow        4   not-now          a running capture cannot do that now
     │   ├── NoProvider    4   provider
     │   ├── NoPrintServer 4   print-server     no print system answers
     │   └── NotPrinted    4   not-printed      no sheet came out
@@ -114,6 +115,12 @@ class DiskFull(NotReady):
     """Nothing more can be written."""
 
     code = "disk"
+
+
+class NotNow(NotReady):
+    """What somebody asks of a running capture does not fit what it is doing."""
+
+    code = "not-now"
 
 
 class NoProvider(NotReady):

@@ -20,10 +20,12 @@ class SessionCheck:
     ``missing``: journaled or declared, but not there. ``tampered``: there with other bytes (frames, truth, inputs, and
     journal or header against the seal). ``orphans``: below ``frames/`` without being journaled, harmless: the recorder
     was killed between bytes and journal. ``repeated``: shots with more than one outcome. ``pending``: planned shots
-    with none. ``torn``: the journal ends in a torn line.
+    with none. ``torn``: the journal ends in a torn line. ``frames`` are those that count; ``withdrawn`` ones are
+    verified like them.
     """
 
     frames: int
+    withdrawn: int
     skipped: int
     missing: tuple[str, ...]
     tampered: tuple[str, ...]
@@ -51,6 +53,7 @@ def check_session(folder: Path) -> SessionCheck:
     states = list(_states(session))
     return SessionCheck(
         frames=len(session.frames),
+        withdrawn=len(session.withdrawn),
         skipped=len(session.skips),
         missing=tuple(path for path, state in states if state == "missing"),
         tampered=tuple(path for path, state in states if state == "tampered"),
@@ -76,7 +79,7 @@ def _states(session: Session) -> Iterator[tuple[str, str]]:
 def _expected(session: Session) -> Iterator[tuple[Path, str]]:
     for record in session.header.inputs:
         yield inside(session.folder, record.path, HEADER), record.sha256
-    for frame in session.frames:
+    for frame in (*session.frames, *session.withdrawn):
         yield frame.path, frame.sha256
         if frame.truth and frame.truth_sha256:
             yield frame.truth, frame.truth_sha256

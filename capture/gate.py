@@ -30,6 +30,11 @@ class SheetGate:
         self._before: Frame | None = None
         self._look: tuple[Shot | None, Localization] | None = None
 
+    @property
+    def localization(self) -> Localization | None:
+        """Where the sheet is in the picture that was judged last; None before the first."""
+        return self._look[1] if self._look else None
+
     def __call__(self, frame: Frame, shot: Shot | None) -> Verdict:
         """The verdict on the next picture; :class:`calibration.errors.BadInput` when it does not fit the camera."""
         wanted = self._sheets.get(shot.sheet) if shot else None

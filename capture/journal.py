@@ -108,6 +108,14 @@ class RetryEvent(_Event):
     measured: Measured | None = None
 
 
+class RetakeEvent(_Event):
+    """What the session has of a shot, a frame or a skip, counts no more: the shot is to be taken again."""
+
+    kind: Literal["retake"] = "retake"
+    shot: int
+    reason: str
+
+
 class NoteEvent(_Event):
     """A remark, by a person or by the recorder."""
 
@@ -146,7 +154,18 @@ class StopEvent(_Event):
     skipped: int
 
 
-Event = StartEvent | FrameEvent | SkipEvent | RetryEvent | NoteEvent | PauseEvent | ResumeEvent | ErrorEvent | StopEvent
+Event = (
+    StartEvent
+    | FrameEvent
+    | SkipEvent
+    | RetryEvent
+    | RetakeEvent
+    | NoteEvent
+    | PauseEvent
+    | ResumeEvent
+    | ErrorEvent
+    | StopEvent
+)
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 

@@ -11,7 +11,8 @@ from capture.session import FRAMES, JOURNAL, ORPHANS, Session
 
 def unjournaled(session: Session) -> Iterator[Path]:
     """Files below ``frames/`` that the journal does not name, sorted."""
-    known = {frame.path for frame in session.frames} | {frame.truth for frame in session.frames}
+    taken = (*session.frames, *session.withdrawn)
+    known = {frame.path for frame in taken} | {frame.truth for frame in taken}
     for path in sorted((session.folder / FRAMES).rglob("*")):
         if path.is_file() and path not in known:
             yield path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -30,6 +31,7 @@ from capture.journal import (
     NoteEvent,
     PauseEvent,
     ResumeEvent,
+    RetakeEvent,
     RetryEvent,
     SkipEvent,
     StopEvent,
@@ -85,11 +87,12 @@ class SessionWriter:
         self._clock = clock
         self._codec: Codec | None = None
         self._events = state.event_count
-        self._done = set(state.done)
-        self._submitted: set[int] = set()
+        self._frames_of = Counter(frame.shot.index for frame in state.frames if frame.shot)
+        self._skips_of = Counter(skip.shot.index for skip in state.skips if skip.shot)
         self._frames = len(state.frames)
         self._skipped = len(state.skips)
         self._outcomes = self._frames + self._skipped
+        self._next = self._frames + len(state.withdrawn)
         self._backlog = Backlog(ROOM, f"session {state.header.id}")
 
     @classmethod
@@ -156,7 +159,7 @@ class SessionWriter:
 
     @property
     def frames(self) -> int:
-        """Frames in the session, on disk."""
+        """Frames in the session, on disk, without those that were withdrawn."""
         return self._frames
 
     @property
@@ -171,7 +174,11 @@ class SessionWriter:
 
     def is_done(self, shot: Shot) -> bool:
         """Whether the shot has a frame, which may be on its way to the disk, or was given up."""
-        return shot.index in self._done or shot.index in self._submitted
+        return self.has_frame(shot) or shot.index in self._skips_of
+
+    def has_frame(self, shot: Shot) -> bool:
+        """Whether the shot has a frame, which may be on its way to the disk."""
+        return shot.index in self._frames_of
 
     def prepare(self, pixels: Pixels) -> None:
         """Choose how pictures like this are stored, before the first of them comes."""
@@ -184,7 +191,7 @@ class SessionWriter:
         :class:`calibration.errors.NotReady` when it cannot be written: then nothing was journaled.
         """
         path = self._backlog.do(lambda: self._store(frame, shot, verdict))
-        self._outcomes += 1
+        self._count(shot, self._frames_of)
         return path
 
     def submit_frame(
@@ -196,9 +203,7 @@ class SessionWriter:
         :meth:`settle`; those behind it are not written, and nobody was told that they were.
         """
         self._backlog.put(lambda: self._store_and_tell(frame, shot, verdict, stored))
-        self._outcomes += 1
-        if shot is not None:
-            self._submitted.add(shot.index)
+        self._count(shot, self._frames_of)
 
     def settle(self) -> None:
         """Wait until all that was submitted is on disk; raises what went wrong with it."""
@@ -207,11 +212,21 @@ class SessionWriter:
     def skip(self, shot: Shot | None, reason: str, measured: Measured | None = None) -> None:
         """Journal that a shot is given up."""
         self._backlog.do(lambda: self._skip(shot, reason, measured))
-        self._outcomes += 1
+        self._count(shot, self._skips_of)
 
     def retry(self, shot: Shot | None, attempt: int, reason: str, measured: Measured | None = None) -> None:
         """Journal that a picture is taken again, for the ``attempt``-th time; ``measured`` of the one refused."""
         self._write(RetryEvent, shot=_number(shot), attempt=attempt, reason=reason, measured=measured)
+
+    def retake(self, shot: Shot, reason: str) -> None:
+        """Journal that what the session has of a shot counts no more: it is to be taken again.
+
+        What of it is on its way to the disk arrives there first.
+        """
+        frames, skips = self._frames_of[shot.index], self._skips_of[shot.index]
+        self._backlog.do(lambda: self._withdraw(shot, reason, frames, skips))
+        del self._frames_of[shot.index], self._skips_of[shot.index]
+        self._outcomes -= frames + skips
 
     def note(self, text: str) -> None:
         """Journal a remark."""
@@ -241,6 +256,12 @@ class SessionWriter:
     def _write(self, kind: Callable[..., Event], **fields: Any) -> None:
         self._backlog.do(partial(self._append, kind, **fields))
 
+    def _count(self, shot: Shot | None, outcomes: Counter[int]) -> None:
+        """One more outcome, on disk or on its way there."""
+        self._outcomes += 1
+        if shot is not None:
+            outcomes[shot.index] += 1
+
     # In the thread that writes
 
     def _store_and_tell(
@@ -251,7 +272,7 @@ class SessionWriter:
 
     def _store(self, frame: Frame, shot: Shot | None, verdict: Judged | None) -> Path:
         data, suffix = self._encoded(frame)
-        stem = f"{FRAMES}/{self.header.camera_folder}/{self._frames:06d}"
+        stem = f"{FRAMES}/{self.header.camera_folder}/{self._next:06d}"
         path = f"{stem}{suffix}"
         truth = f"{stem}.truth.json" if frame.truth is not None else None
         if truth:
@@ -259,7 +280,7 @@ class SessionWriter:
         write_bytes(self.folder / path, data)
         self._append(
             FrameEvent,
-            index=self._frames,
+            index=self._next,
             shot=_number(shot),
             path=path,
             sha256=sha256_bytes(data),
@@ -274,7 +295,7 @@ class SessionWriter:
             truth_sha256=sha256_file(self.folder / truth) if truth else None,
         )
         self._frames += 1
-        self._finished(shot)
+        self._next += 1
         return self.folder / path
 
     def _encoded(self, frame: Frame) -> tuple[bytes, str]:
@@ -307,7 +328,11 @@ class SessionWriter:
     def _skip(self, shot: Shot | None, reason: str, measured: Measured | None) -> None:
         self._append(SkipEvent, shot=_number(shot), reason=reason, measured=measured)
         self._skipped += 1
-        self._finished(shot)
+
+    def _withdraw(self, shot: Shot, reason: str, frames: int, skips: int) -> None:
+        self._append(RetakeEvent, shot=shot.index, reason=reason)
+        self._frames -= frames
+        self._skipped -= skips
 
     def _seal(self) -> None:
         seal = Seal(
@@ -320,10 +345,6 @@ class SessionWriter:
             header_sha256=sha256_file(self.folder / HEADER),
         )
         write_document(self.folder / SEAL, seal)
-
-    def _finished(self, shot: Shot | None) -> None:
-        if shot is not None:
-            self._done.add(shot.index)
 
     def _append(self, kind: Callable[..., Event], **fields: Any) -> None:
         clocks = {"t_mono_ns": self._clock.mono_ns(), "t_wall_ns": self._clock.wall_ns()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ from typing import Literal, Protocol
 from calibration.errors import BadConfig, BadImage, BadUsage, DpcamError, NotReady
 from calibration.sheet import Sheet
 from capture.cameras.base import Camera, FiniteCamera, StagedCamera
+from capture.control import Control
 from capture.frame import Frame
 from capture.journal import Judged, Measured
 from capture.plan import Plan, Shot
 from capture.recorder import SessionWriter
-from capture.rigs.base import Ended, Failed, Rig, Settled
+from capture.rigs.base import Again, Ended, Failed, Rig, Settled
 from capture.session import Session
 from capture.stop import StopFlag, StopRequest, never
 
@@ -100,6 +102,7 @@ def run_capture(
     progress: Callable[[Progress], None] = lambda _: None,
     retakes: int = 2,
     limit: int | None = None,
+    control: Control | None = None,
 ) -> CaptureOutcome:
     """Take every shot of ``plan`` (or, without one, every picture) that the session does not have yet.
 
@@ -108,13 +111,16 @@ def run_capture(
     rejected picture is no frame. ``check``: raises for a picture with which the capture cannot go on, such as of a
     camera that is not as it was calibrated. ``limit``: end when the session has so many shots (frames and skips); a
     live camera without a plan needs it. ``progress`` hears of a frame once it is on disk, in the thread
-    that wrote it.
+    that wrote it. ``control``: steers it from other threads; its own wish to stop comes through ``stop``
+    (:meth:`capture.control.Control.heeding`).
 
     :class:`BadUsage`, :class:`BadConfig` before anything is taken. :class:`calibration.errors.CameraGone` and
     :class:`calibration.errors.DiskFull` (journaled where possible) leave a session that can be resumed.
     """
     _check(plan, sheets, camera, session, limit)
-    capture = _Capture(plan, sheets, camera, rig, session, gate, check, progress, retakes, limit)
+    control = control or Control()
+    control.begin(session, plan, camera, limit)
+    capture = _Capture(plan, sheets, camera, rig, session, gate, check, progress, retakes, limit, control)
     return capture.run(stop)
 
 
@@ -153,6 +159,7 @@ class _Capture:
     progress: Callable[[Progress], None]
     retakes: int
     limit: int | None
+    control: Control
 
     def run(self, stop: StopFlag) -> CaptureOutcome:
         before = self.session.frames
@@ -164,7 +171,9 @@ class _Capture:
             self._journal_if_possible(error)
             raise
         complete = request is None and not self._left()
-        self.session.stop("complete" if complete else request.reason if request else "limit")
+        reason = "complete" if complete else request.reason if request else "limit"
+        self.control.end(reason)
+        self.session.stop(reason)
         if complete:
             self.session.seal()
         session = self.session
@@ -172,13 +181,26 @@ class _Capture:
         return CaptureOutcome(session.folder, session.frames, session.skipped, taken, complete, request)
 
     def _take_all(self, stop: StopFlag) -> StopRequest | None:
+        while True:
+            request = self._take_left(stop)
+            end = None if request else self.control.before_end()
+            if not isinstance(end, Again):
+                return request or (stop() or StopRequest(end.reason) if end else None)
+
+    def _take_left(self, stop: StopFlag) -> StopRequest | None:
         for shot in self._shots():
+            if not self.control.before_shot(shot):
+                continue
             if request := stop():
                 return request
             result = self._take(shot)
             if isinstance(result, Ended):
                 return stop() or StopRequest(result.reason)
-            self._record(shot, result)
+            if isinstance(result, Again):
+                self.control.again_first()
+            else:
+                skipped = self.control.over(shot)
+                self._record(shot, _after(result, skipped) if skipped else result)
         return None
 
     def _shots(self) -> Iterator[Shot | None]:
@@ -200,19 +222,24 @@ class _Capture:
     def _over(self) -> int:
         return self.session.frames + self.session.skipped
 
-    def _take(self, shot: Shot | None) -> _Taken | Failed | Ended:
+    def _take(self, shot: Shot | None) -> _Taken | Failed | Ended | Again:
         """Prepare once, then read until the gate is content or the retakes are used up."""
         prepared = Settled() if shot is None else self.rig.prepare(shot, self.sheets[shot.sheet])
         if not isinstance(prepared, Settled):
-            return prepared
-        result = self._read(shot)
-        for attempt in range(1, self._retakes() + 1):
+            return self.control.skipping or prepared
+        refused: Failed | None = None
+        for attempt in itertools.count(1):
+            if instead := self.control.before_picture(shot):
+                return _after(refused, instead) if isinstance(instead, Failed) else instead
+            result = self._read(shot)
             if isinstance(result, _Taken):
+                return _with_rig(result, prepared)
+            if attempt > self._retakes():
                 break
             self.session.retry(shot, attempt, result.reason, _measured(result))
             self._tell("retry", shot, result.reason)
-            result = self._read(shot)
-        return _with_rig(result, prepared) if isinstance(result, _Taken) else result
+            refused = result
+        return result
 
     def _retakes(self) -> int:
         return 0 if isinstance(self.camera, FiniteCamera) else self.retakes
@@ -241,7 +268,9 @@ class _Capture:
 
     def _tell(self, kind: Literal["frame", "retry", "skip"], shot: Shot | None, reason: str = "") -> None:
         total = len(self.plan.shots) if self.plan else self.limit
-        self.progress(Progress(kind, shot, self._over(), total, reason))
+        step = Progress(kind, shot, self._over(), total, reason)
+        self.control.tell(step)
+        self.progress(step)
 
     def _pass_over_taken(self) -> None:
         """A finite camera begins again at its first picture: pass over those that the session has dealt with."""
@@ -252,12 +281,20 @@ class _Capture:
                 self.camera.read()
 
     def _journal_if_possible(self, error: DpcamError) -> None:
-        with suppress(NotReady):  # the disk itself may be what failed; the first error is the one to raise
+        # The disk itself may be what failed; the first error is the one to raise.
+        with suppress(DpcamError):
+            self.control.end(error.message)
+        with suppress(NotReady):
             self.session.error(error)
 
 
 def _measured(failed: Failed) -> Measured | None:
     return failed.measured if isinstance(failed, _Refused) else None
+
+
+def _after(before: _Taken | Failed | None, skipped: Failed) -> Failed:
+    """A shot that somebody gave up, with what was measured of the picture that was refused before, if one was."""
+    return _Refused(skipped.reason, _measured(before)) if isinstance(before, Failed) else skipped
 
 
 def _with_rig(taken: _Taken, settled: Settled) -> _Taken:

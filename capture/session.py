@@ -23,7 +23,17 @@ from pydantic import Field
 
 from calibration.errors import BadConfig, MissingFile
 from calibration.files import Document, read_document
-from capture.journal import Event, FrameEvent, Judged, NoteEvent, Setting, SkipEvent, StopEvent, read_lines
+from capture.journal import (
+    Event,
+    FrameEvent,
+    Judged,
+    NoteEvent,
+    RetakeEvent,
+    Setting,
+    SkipEvent,
+    StopEvent,
+    read_lines,
+)
 from capture.plan import Plan, Shot
 from capture.storage import PNG, Storage
 
@@ -123,6 +133,7 @@ class SkipRecord:
 class Session:
     """What a session folder says, as far as its journal goes.
 
+    ``withdrawn``: frames that are there and do not count any more, because their shots were taken again.
     ``torn``: the journal ends in a torn line. ``stopped``: the reason of the last event, notes aside, if that is a
     ``stop``, None when the recorder died (or still runs). ``event_count`` and ``journal_bytes`` count whole lines.
     """
@@ -137,6 +148,7 @@ class Session:
     torn: bool
     stopped: str | None
     sealed: bool
+    withdrawn: tuple[FrameRecord, ...] = ()
 
     def events(self) -> Iterator[Event]:
         """All events, read from the journal one by one."""
@@ -194,6 +206,7 @@ def read_session(folder: Path) -> Session:
         torn=(folder / JOURNAL).stat().st_size > reading.end,
         stopped=reading.stopped,
         sealed=(folder / SEAL).is_file(),
+        withdrawn=tuple(reading.withdrawn),
     )
 
 
@@ -216,6 +229,7 @@ class _Reading:
         self.plan = plan
         self.frames: list[FrameRecord] = []
         self.skips: list[SkipRecord] = []
+        self.withdrawn: list[FrameRecord] = []
         self.count = 0
         self.end = 0
         self.stopped: str | None = None
@@ -227,14 +241,17 @@ class _Reading:
             self.frames.append(self._frame(event, where))
         elif isinstance(event, SkipEvent):
             self.skips.append(SkipRecord(self._shot(event.shot, where), event.reason))
+        elif isinstance(event, RetakeEvent):
+            self._withdraw(self._shot(event.shot, where))
         if not isinstance(event, NoteEvent):
             self.stopped = event.reason if isinstance(event, StopEvent) else None
         self.count += 1
         self.end = end
 
     def _frame(self, event: FrameEvent, where: str) -> FrameRecord:
-        if event.index != len(self.frames):
-            raise BadConfig(f"{where}: frame {event.index}, but {len(self.frames)} is due", where=where)
+        due = len(self.frames) + len(self.withdrawn)
+        if event.index != due:
+            raise BadConfig(f"{where}: frame {event.index}, but {due} is due", where=where)
         return FrameRecord(
             index=event.index,
             shot=self._shot(event.shot, where),
@@ -249,6 +266,11 @@ class _Reading:
             truth=inside(self.folder, event.truth, where) if event.truth else None,
             truth_sha256=event.truth_sha256,
         )
+
+    def _withdraw(self, shot: Shot | None) -> None:
+        self.withdrawn += [frame for frame in self.frames if frame.shot == shot]
+        self.frames = [frame for frame in self.frames if frame.shot != shot]
+        self.skips = [skip for skip in self.skips if skip.shot != shot]
 
     def _shot(self, number: int | None, where: str) -> Shot | None:
         if number is None:

@@ -14,17 +14,20 @@ from calibration.errors import BadConfig, BadImage, BadInput, BadUsage
 from calibration.files import read_bytes, read_document
 from calibration.sheet import Sheet
 from capture.binding import refuse_other_camera, refuse_other_mode
-from capture.cameras.base import Camera, FiniteCamera, ReportingCamera
+from capture.cameras.base import Camera, FiniteCamera, ReportingCamera, ShowingCamera
 from capture.cameras.open import open_camera, safe_address
 from capture.cameras.settings import Setting
 from capture.cameras.watch import Timing
+from capture.control import Control
 from capture.frame import Clock, Frame
 from capture.gate import SheetGate
+from capture.live.preview import Preview
+from capture.localize import localize
 from capture.new_session import Input, sheet_inputs, this_machine
-from capture.plan import Plan
-from capture.quality import Limits
+from capture.plan import Plan, Shot
+from capture.quality import Limits, Verdict
 from capture.recorder import SessionWriter
-from capture.runner import CaptureOutcome, Gate, Progress, outcome_of, run_capture
+from capture.runner import CaptureOutcome, Progress, outcome_of, run_capture
 from capture.session import SEAL, Session, read_session
 from capture.stop import StopFlag
 from capture.storage import PNG, Storage
@@ -62,10 +65,26 @@ class CaptureOrder:
     storage: Storage = PNG
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What others hold of a running capture: they steer it, and see what the camera sees."""
+
+    control: Control = field(default_factory=Control)
+    preview: Preview = field(default_factory=Preview)
+
+
 def capture(
-    order: CaptureOrder, *, ask: Callable[[str], str], stop: StopFlag, progress: Callable[[Progress], None]
+    order: CaptureOrder,
+    *,
+    ask: Callable[[str], str],
+    stop: StopFlag,
+    progress: Callable[[Progress], None],
+    live: Live | None = None,
 ) -> CaptureOutcome:
-    """Run the capture; a sealed session that is to be resumed is done already."""
+    """Run the capture; a sealed session that is to be resumed is done already.
+
+    ``live``: somebody steers and watches; ``stop`` heeds its control, too.
+    """
     if order.resume and (order.resume / SEAL).is_file():
         return outcome_of(read_session(order.resume))
     clock = Clock()
@@ -73,7 +92,7 @@ def capture(
     with open_camera(
         order.uri, sheet_folder=folder, clock=clock, timing=order.timing, settings=order.settings
     ) as camera:
-        return _capture_with(camera, order, folder, clock, ask=ask, stop=stop, progress=progress)
+        return _capture_with(camera, order, folder, clock, ask=ask, stop=stop, progress=progress, live=live or Live())
 
 
 def unfinished_session(sessions: Path, plan: Path) -> Path | None:
@@ -106,30 +125,52 @@ def _capture_with(
     ask: Callable[[str], str],
     stop: StopFlag,
     progress: Callable[[Progress], None],
+    live: Live,
 ) -> CaptureOutcome:
     plan = plan_to_take(order.plan, order.begin.first_shot, order.resume) if order.plan else None
     sheets = [read_document(path, Sheet) for path in order.sheets]
     model = _camera_model(order, camera, folder, clock)
     lab = order.lab_file.parent if order.lab_file else Path()
     with (
-        open_rig(order.rig, camera, plan, folder=lab, ask=ask, stop=stop) as rig,
+        open_rig(order.rig, camera, plan, folder=lab, ask=live.control.heard(ask), stop=stop) as rig,
         _open_session(order, plan, camera, model, clock) as session,
     ):
         if isinstance(camera, ReportingCamera):
             camera.report_to(lambda event: session.note(f"camera {event.kind}: {event.text}"))
+        if isinstance(camera, ShowingCamera):
+            camera.show_to(live.preview.show, live.preview.wanted)
+        live.preview.locate_with(partial(localize, sheets=sheets, camera=model))
+        refuse = partial(refuse_other_mode, model) if order.calibration and model else None
+        gate = sheet_gate(sheets, model, _limits(order, camera)) if order.gate and plan else None
         return run_capture(
             plan=plan,
             sheets={sheet.id: sheet for sheet in sheets},
             camera=camera,
             rig=rig,
             session=session,
-            gate=sheet_gate(sheets, model, _limits(order, camera)) if order.gate and plan else None,
-            check=partial(refuse_other_mode, model) if order.calibration and model else lambda _: None,
+            gate=partial(_judge, gate, live.preview) if gate else None,
+            check=partial(_look_at, None if gate else live.preview, refuse),
             stop=stop,
             progress=progress,
             retakes=order.retries,
             limit=order.frames,
+            control=live.control,
         )
+
+
+def _look_at(preview: Preview | None, refuse: Callable[[Frame], None] | None, frame: Frame) -> None:
+    """Show a picture that no gate will look at; refuse it when the camera is not as it was calibrated."""
+    if preview is not None:
+        preview.show(frame)
+    if refuse is not None:
+        refuse(frame)
+
+
+def _judge(gate: SheetGate, preview: Preview, frame: Frame, shot: Shot | None) -> Verdict:
+    """Let others see what the gate saw: the sheet is not searched for twice."""
+    verdict = gate(frame, shot)
+    preview.show(frame, gate.localization)
+    return verdict
 
 
 def _camera_model(order: CaptureOrder, camera: Camera, folder: Path, clock: Clock) -> CameraModel | None:
@@ -198,7 +239,7 @@ def _without_secrets(lab_file: Path) -> Input:
     return Input("lab", lab_file.name, safe.encode())
 
 
-def sheet_gate(sheets: list[Sheet], model: CameraModel | None, limits: Limits | None = None) -> Gate:
+def sheet_gate(sheets: list[Sheet], model: CameraModel | None, limits: Limits | None = None) -> SheetGate:
     """The gate of a capture: localized, the sheet that its shot wants, good enough."""
     return SheetGate(sheets, model, limits)
 

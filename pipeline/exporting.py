@@ -18,7 +18,7 @@ from typing import Literal
 
 from calibration.errors import BadUsage
 from calibration.files import make_folder, not_writable, sync_folder
-from capture.journal import FrameEvent, Measured, RetryEvent, Setting
+from capture.journal import FrameEvent, Measured, RetakeEvent, RetryEvent, Setting
 from capture.plan import Plan, Shot
 from capture.session import Session
 
@@ -79,7 +79,10 @@ class Exported:
 
 
 def export_session(session: Session, path: Path, form: Format) -> Exported:
-    """Write the table of ``session``; :class:`BadUsage` for Parquet when what writes it is not installed."""
+    """Write the table of ``session``, without withdrawn frames.
+
+    :class:`BadUsage` for Parquet when what writes it is not installed.
+    """
     columns = _columns(session)
     write = _write_csv if form == "csv" else _write_parquet
     with written_aside(path) as aside:
@@ -132,13 +135,17 @@ def _kind(value: Setting) -> Kind:
 
 
 def _rows(session: Session, columns: dict[str, Kind]) -> Iterator[Row]:
+    counts = {frame.index for frame in session.frames}
     retries: defaultdict[int | None, list[str]] = defaultdict(list)
     for event in session.events():
+        if isinstance(event, RetakeEvent):
+            retries.pop(event.shot, None)
         if isinstance(event, RetryEvent):
             retries[event.shot].append(event.reason)
         if isinstance(event, FrameEvent):
             row = _row(session, event, retries.pop(event.shot, []))
-            yield {name: _cell(row.get(name), kind) for name, kind in columns.items()}
+            if event.index in counts:
+                yield {name: _cell(row.get(name), kind) for name, kind in columns.items()}
 
 
 def _row(session: Session, event: FrameEvent, retries: list[str]) -> Row:

@@ -15,6 +15,7 @@ from capture.journal import (
     NoteEvent,
     PauseEvent,
     ResumeEvent,
+    RetakeEvent,
     RetryEvent,
     Setting,
     SkipEvent,
@@ -44,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A note, skip, retry, pause, resume or error: when, what, and what it says."""
+    """A note, skip, retry, retake, pause, resume or error: when, what, and what it says."""
 
     t_wall_ns: int
     kind: str
@@ -81,9 +82,11 @@ class SettingRange:
 class Happened:
     """What the events of a session add up to. ``sizes``: width x height → frames; ``suffixes``: of what is stored.
 
-    ``taken`` and ``refused``: what the gate measured of the frames, and of the pictures that it did not take.
+    ``taken`` and ``refused``: what the gate measured of the frames, and of the pictures that it did not take. Frames
+    whose numbers are in ``withdrawn`` count nowhere but in ``kinds``, which counts all events.
     """
 
+    withdrawn: frozenset[int] = frozenset()
     kinds: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     sizes: Counter[str] = field(default_factory=Counter)
@@ -103,7 +106,8 @@ class Happened:
         if isinstance(event, SkipEvent | RetryEvent):
             _add(self.refused, event.measured)
         if isinstance(event, FrameEvent):
-            self._frame(event)
+            if event.index not in self.withdrawn:
+                self._frame(event)
         elif words := _words(event):
             self.remarks = [*self.remarks[1 - LAST_NOTES :], Remark(event.t_wall_ns, event.kind, words)]
 
@@ -121,10 +125,10 @@ def _add(ranges: dict[str, SettingRange], measured: Measured | None) -> None:
         ranges.setdefault(name, SettingRange()).take(value)
 
 
-def happened(events: Iterable[Event]) -> Happened:
+def happened(session: Session) -> Happened:
     """Read a journal once, holding nothing but the sums and the last remarks."""
-    sums = Happened()
-    for event in events:
+    sums = Happened(withdrawn=frozenset(frame.index for frame in session.withdrawn))
+    for event in session.events():
         sums.take(event)
     return sums
 
@@ -156,9 +160,10 @@ def _counts(shots: Iterable[Shot | None]) -> Counter[tuple[str, str]]:
 def _words(event: Event) -> str:
     if isinstance(event, NoteEvent):
         return event.text
-    shot = f"shot {event.shot}: " if isinstance(event, SkipEvent | RetryEvent) and event.shot is not None else ""
-    if isinstance(event, SkipEvent | RetryEvent | PauseEvent | ResumeEvent):
-        return f"{shot}{event.reason}"
+    if isinstance(event, SkipEvent | RetryEvent | RetakeEvent):
+        return event.reason if event.shot is None else f"shot {event.shot}: {event.reason}"
+    if isinstance(event, PauseEvent | ResumeEvent):
+        return event.reason
     return event.message if isinstance(event, ErrorEvent) else ""
 
 

@@ -15,6 +15,7 @@ from capture.cameras.sim import SimCamera, parse_sim_uri
 from capture.frame import Frame
 from capture.gate import SheetGate
 from capture.journal import Measured, RetryEvent, SkipEvent
+from capture.live.preview import Preview
 from capture.localize import localize
 from capture.plan import Condition, Plan, Shot
 from capture.quality import Limits, Verdict, judge, measure
@@ -213,6 +214,20 @@ def test_all_limits_off_takes_what_was_localized(lab: Lab) -> None:
 def test_nothing_is_measured_of_an_empty_scene(lab: Lab) -> None:
     empty = np.full((640, 960, 3), 90, np.uint8)
     assert measure(empty, localize(empty, [lab.sheet]), Limits()) == Measured(tags=0)
+
+
+def test_what_the_gate_found_is_there_for_others(lab: Lab) -> None:
+    gate = SheetGate([lab.sheet])
+    assert gate.localization is None
+    shot = lab.shot()
+    lab.camera.stage(shot, lab.sheet)
+    seen = lab.camera.read()
+    gate(seen, shot)
+    with Preview().running() as preview:
+        preview.show(seen, gate.localization)
+        preview.locate_with(pytest.fail)
+        assert preview.newer(0, 30)
+        assert (preview.sight.found, preview.sight.arm, preview.sight.tags) == (True, lab.sheet.arm, 4)
 
 
 def test_the_journal_keeps_what_was_measured_with_every_look(lab: Lab, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from capture.lock import Owner
 from capture.new_session import Input, sheet_inputs
 from capture.picture import decode_picture
 from capture.recorder import SessionWriter
+from capture.repair import find_damage
 from capture.session import read_session
 
 
@@ -158,7 +159,7 @@ def change(old: str, new: str):
         (change('"index":1', '"index":2'), 5, "frame 2, but 1 is due"),
         (change("frames/staged-test/000000.png", "../../../etc/passwd"), 2, "does not lie in the session"),
         (change("frames/staged-test/000000.png", "/etc/passwd"), 2, "does not lie in the session"),
-        (change('"reason":"too dark"}', '"reason":"too dark","by":"hand"}'), 3, "by: Extra inputs"),
+        (change('"reason":"too dark"', '"reason":"too dark","by":"hand"'), 3, "by: Extra inputs"),
         (change('"attempt":1,', '"attempt":1'), 3, "JSON"),
     ],
 )
@@ -185,6 +186,32 @@ def sealed(root: Path) -> Path:
         writer.stop("complete")
         writer.seal()
     return writer.folder
+
+
+def test_a_withdrawn_frame_stays_and_counts_no_more(tmp_path: Path) -> None:
+    of = plan(3)
+    first, second, third = of.shots
+    with begin(tmp_path, of) as writer:
+        writer.submit_frame(frame(0, truth={}), first, None)
+        writer.submit_frame(frame(1, truth={}), second, None)
+        writer.retake(second, "a hand in the picture")
+        assert (writer.frames, writer.outcomes, writer.is_done(second), writer.has_frame(first)) == (1, 1, False, True)
+        writer.skip(third, "no light")
+        writer.retake(third, "light again")
+        assert (writer.skipped, writer.outcomes, writer.is_done(third)) == (0, 1, False)
+    with again(writer.folder) as writer:
+        assert not writer.is_done(second)
+        assert writer.write_frame(frame(2), second).name == "000002.png"
+        writer.write_frame(frame(3), third)
+    session = read_session(writer.folder)
+    assert [(one.index, one.shot.index) for one in session.frames] == [(0, 0), (2, 1), (3, 2)]
+    assert [(one.index, one.shot.index) for one in session.withdrawn] == [(1, 1)]
+    assert (session.pending, session.skips) == ((), ())
+    check = check_session(writer.folder)
+    assert (check.whole, check.frames, check.withdrawn, check.orphans) == (True, 3, 1, ())
+    assert not find_damage(writer.folder, machine=MACHINE, clock=CLOCK).needed
+    flip(session.withdrawn[0].path)
+    assert check_session(writer.folder).tampered == ("frames/staged-test/000001.png",)
 
 
 def test_a_sealed_session_is_complete_and_closed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sessions import CLOCK, MACHINE, SHEETS, begin, frame, plan, plan_input
+from sessions import CLOCK, MACHINE, SHEETS, again, begin, frame, plan, plan_input
 
 from capture.check import check_session
 from capture.journal import FrameEvent, Judged, Measured
@@ -138,6 +138,29 @@ def test_every_frame_is_a_row_of_csv_with_all_that_the_journal_knows(run: Run, t
     assert [row["gate.tags"] for row in rows] == ["", "4", "4"]
 
 
+def test_a_withdrawn_frame_is_no_row_and_is_not_shown_as_one(run: Run, taken: Path, tmp_path: Path) -> None:
+    with again(taken) as writer:
+        shots = writer.plan.shots
+        writer.retake(shots[0], "a hand in the picture")
+        writer.retake(shots[3], "light again")
+        writer.write_frame(frame(7, settings={"gain": 2}), shots[0])
+    data = data_of(run("session", "export", taken, "--out", tmp_path / "frames.csv"))
+    with Path(data["export"]).open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["shot"], row["frame"], row["retries"]) for row in rows] == [
+        ("1", "1", "0"),
+        ("2", "2", "0"),
+        ("0", "3", "0"),
+    ]
+    assert [row["setting.gain"] for row in rows] == ["1.5", "NaN", "2"]
+    shown = data_of(run("session", "show", taken))
+    assert (shown["frames"], shown["withdrawn"], shown["skipped"], shown["events"]["frame"]) == (3, 1, 0, 4)
+    assert (shown["sizes"], shown["files"]) == ({"32x24": 3}, {".png": 3})
+    assert "shot 0: a hand in the picture" in [remark["text"] for remark in shown["remarks"]]
+    checked = data_of(run("session", "check", taken))
+    assert (checked["frames"], checked["withdrawn"], checked["orphans"]) == (3, 1, [])
+
+
 def test_parquet_has_the_same_rows_with_their_kinds(run: Run, taken: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
     data = data_of(run("session", "export", taken, "--format", "parquet"))
@@ -257,7 +280,7 @@ def test_20_000_frames_are_opened_checked_shown_and_exported_in_little_memory(
     growth["check"] = resident_mb() - before
     assert (check.frames, check.whole, check.orphans) == (FRAMES, True, ())
     session = read_session(large)
-    sums = happened(session.events())
+    sums = happened(session)
     assert (sums.kinds["frame"], len(progress(session))) == (FRAMES, 200)
     growth["shown"] = resident_mb() - before
     data = data_of(run("session", "export", large, "--out", tmp_path / "frames.csv"))

@@ -72,6 +72,18 @@ class AdjustableCamera(Protocol):
 
 
 @runtime_checkable
+class ShowingCamera(Protocol):
+    """A camera that others may look through while nobody takes a picture."""
+
+    def show_to(self, viewer: Callable[[Frame], None], wanted: Callable[[], bool]) -> None:
+        """From now on give ``viewer`` pictures as they come, in the camera's own thread, while they are ``wanted``.
+
+        They are for the eye alone: not judged, perhaps stale, never to be stored.
+        """
+        ...
+
+
+@runtime_checkable
 class ReportingCamera(Protocol):
     """A camera that says what happens to it: lost, found again, frozen, torn pictures."""
 

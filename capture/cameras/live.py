@@ -5,17 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from calibration.camera import CameraModel
-from calibration.errors import BadInput, CameraGone, DpcamError
+from calibration.errors import BadImage, BadInput, CameraGone, DpcamError
 from capture.cameras.settings import Ability, Adjustable, Setting, apply_settings, with_asked
 from capture.cameras.watch import Arrived, BackOff, CameraEvent, Fault, Kind, Pace, Timing, Watchdog
 from capture.frame import Clock, Frame
 
 Answer = TypeVar("Answer")
+SHOW_NS = 50_000_000
+"""A picture is decoded for the eye alone at most so often."""
+
+AFTER_SHOW_NS = 10_000_000
+"""So long nothing is decoded for the eye after the last was: what had queued up is passed over."""
 
 
 class Connection(Arrived, Protocol):
@@ -65,6 +71,9 @@ class LiveCamera:
         self._too_early = self._unsettled = 0
         self._trouble_ns: int | None = None
         self._broken = self._gone = ""
+        self._viewer: Callable[[Frame], None] = lambda _: None
+        self._wanted: Callable[[], bool] = lambda: False
+        self._show_ns = self._shown_ns = 0
         self._closing = threading.Event()
         if warning:
             self._tell("warning", warning)
@@ -100,6 +109,10 @@ class LiveCamera:
         """
         self._listener = listener
         self._deliver()
+
+    def show_to(self, viewer: Callable[[Frame], None], wanted: Callable[[], bool]) -> None:
+        """Let ``viewer`` see pictures that nobody takes, while they are ``wanted``."""
+        self._viewer, self._wanted = viewer, wanted
 
     def read(self) -> Frame:
         """The first good picture taken after this call; :class:`CameraGone` when none comes."""
@@ -207,6 +220,7 @@ class LiveCamera:
         if not self._is_looked_at(mono_ns):
             if self._called_ns is None:
                 self._watchdog.passed(mono_ns, wall_ns)
+                self._show(mono_ns, wall_ns)
             return True
         found = self._watchdog.judge(self._connection, mono_ns, wall_ns)
         return self._refused(found) if isinstance(found, Fault) else self._published(found)
@@ -225,7 +239,8 @@ class LiveCamera:
             self._unsettled -= 1
             return False
         called_ns = self._called_ns
-        if called_ns is None or mono_ns < called_ns + round(self._timing.latency_s * 1e9):
+        # While a picture was decoded for the eye others may have queued up: they are no newer than that.
+        if called_ns is None or mono_ns < max(called_ns, self._shown_ns) + round(self._timing.latency_s * 1e9):
             return self._trouble_ns is not None
         self._too_early -= 1
         if self._too_early < 0 or self._trouble_ns is not None:
@@ -233,6 +248,16 @@ class LiveCamera:
         if self._too_early == 0:
             self._watchdog.glance(self._connection)
         return False
+
+    def _show(self, mono_ns: int, wall_ns: int) -> None:
+        """For the eye: a damaged picture is not shown, and says nothing of the camera that a read would not say."""
+        due_ns = max(self._show_ns + SHOW_NS, self._shown_ns + AFTER_SHOW_NS)
+        if mono_ns < due_ns or not self._wanted():
+            return
+        self._show_ns = mono_ns
+        with suppress(BadImage):
+            self._viewer(self._connection.frame(mono_ns, wall_ns))
+        self._shown_ns = self._clock.mono_ns()
 
     def _refused(self, fault: Fault) -> bool:
         if fault.broken and fault.kind:

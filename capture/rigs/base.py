@@ -35,7 +35,12 @@ class Ended:
     reason: str
 
 
-Prepared = Settled | Failed | Ended
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The shot before is to be taken again first, or what else was asked for meanwhile."""
+
+
+Prepared = Settled | Failed | Ended | Again
 
 
 class Rig(Protocol):

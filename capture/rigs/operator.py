@@ -7,10 +7,10 @@ from collections.abc import Callable
 from calibration.errors import NotReady
 from calibration.sheet import Sheet
 from capture.plan import Shot
-from capture.rigs.base import Ended, Failed, Prepared, Settled, in_words
+from capture.rigs.base import Again, Ended, Failed, Prepared, Settled, in_words
 
 LINE = "━" * 60
-KEYS = "Enter: it stands    s: skip    q: stop"
+KEYS = "Enter: it stands    s: skip    r: the one before again    q: stop"
 
 
 class OperatorRig:
@@ -21,7 +21,9 @@ class OperatorRig:
         self._of = f" of {shots}" if shots else ""
 
     def prepare(self, shot: Shot, sheet: Sheet) -> Prepared:
-        """Enter: it stands, ``s``: skip this shot, ``q``: stop here; anything else: the question again.
+        """Enter: it stands, ``s``: skip this shot, ``r``: the shot before again, ``q``: stop here.
+
+        Anything else: the question again.
 
         :class:`NotReady` when nobody answers (the input has ended).
         """
@@ -41,5 +43,10 @@ class OperatorRig:
 
     @staticmethod
     def _meant(answer: str) -> Prepared | None:
-        known: dict[str, Prepared] = {"": Settled(), "s": Failed("skipped by the operator"), "q": Ended("operator")}
+        known: dict[str, Prepared] = {
+            "": Settled(),
+            "s": Failed("skipped by the operator"),
+            "r": Again(),
+            "q": Ended("operator"),
+        }
         return known.get(answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
@@ -47,16 +47,37 @@ class _CommandWithMore(TyperCommand):
             formatter.write_dl([(name, below.get_short_help_str()) for name, below in self.commands.items()])
 
 
-def _with_more(below: typer.Typer | None) -> type[TyperCommand]:
+class _CommandWithBare(TyperCommand):
+    """A command with options whose value may be left out."""
+
+    bare: ClassVar[Mapping[str, str]] = {}
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        parsed: list[str] = super().parse_args(ctx, list(self._filled(args)))
+        return parsed
+
+    def _filled(self, args: list[str]) -> Iterator[str]:
+        for word, after in zip(args, [*args[1:], "--"], strict=True):
+            yield word
+            if word in self.bare and after.startswith("-"):
+                yield self.bare[word]
+
+
+def _class_of(below: typer.Typer | None, bare: Mapping[str, str]) -> type[TyperCommand]:
+    if bare:
+        return type("CommandWithBare", (_CommandWithBare,), {"bare": bare})
     if below is None:
         return TyperCommand
     return type("CommandWithMore", (_CommandWithMore,), {"commands": typer.main.get_group(below).commands})
 
 
-def command(group: typer.Typer, name: str, *, below: typer.Typer | None = None) -> Callable[[CommandT], CommandT]:
+def command(
+    group: typer.Typer, name: str, *, below: typer.Typer | None = None, bare: Mapping[str, str] | None = None
+) -> Callable[[CommandT], CommandT]:
     """Declare a command of ``group``; its signature gains ``--json``, which `main` has already taken.
 
-    ``below``: a group whose commands follow its name.
+    ``below``: a group whose commands follow its name. ``bare``: options that may be said without a value → which it is
+    then; for a command without arguments.
     """
 
     def declare(function: CommandT) -> CommandT:
@@ -75,7 +96,7 @@ def command(group: typer.Typer, name: str, *, below: typer.Typer | None = None) 
 
         run.__signature__ = inspect.Signature([*parameters, json_parameter])  # type: ignore[attr-defined]
         run.__annotations__ = {**hints, "json_": JsonOption}
-        group.command(name, cls=_with_more(below))(run)
+        group.command(name, cls=_class_of(below, bare or {}))(run)
         return function
 
     return declare

@@ -56,7 +56,7 @@ def show(session: SessionArgument) -> Result:
     from pipeline.session_view import happened, progress, settings_as_data
 
     opened = read_session(session)
-    sums = happened(opened.events())
+    sums = happened(opened)
     cells = progress(opened)
     header = opened.header
     data = {
@@ -141,6 +141,7 @@ def _checked(session: Path) -> Result:
     data = {
         "session": str(session),
         "frames": found.frames,
+        "withdrawn": found.withdrawn,
         "skipped": found.skipped,
         "missing": list(found.missing),
         "tampered": list(found.tampered),
@@ -152,7 +153,8 @@ def _checked(session: Path) -> Result:
         "complete": found.complete,
     }
     state = _state(found.sealed)
-    lines = [f"{found.frames} frames, {found.skipped} skipped, {len(found.pending)} shots pending, {state}"]
+    withdrawn = _withdrawn(found.withdrawn)
+    lines = [f"{found.frames} frames, {withdrawn}{found.skipped} skipped, {len(found.pending)} shots pending, {state}"]
     lines += [f"orphan, not journaled: {name}" for name in found.orphans]
     lines += ["the journal ends in a torn line"] if found.torn else []
     errors = [Incomplete(f"missing: {name}", where=name) for name in found.missing]
@@ -166,6 +168,7 @@ def _listed(session: Session) -> dict[str, Any]:
         "session": str(session.folder),
         "camera": session.header.camera,
         "frames": len(session.frames),
+        "withdrawn": len(session.withdrawn),
         "skipped": len(session.skips),
         "pending": len(session.pending),
         "sealed": session.sealed,
@@ -203,11 +206,16 @@ def _lines(session: Session, sums: Happened) -> list[str]:
     lines = [
         f"{header.id}, begun {header.created_utc} on {header.machine.host}",
         f"camera {header.camera}, {', '.join(sums.sizes) or 'no frame yet'}",
-        f"{len(session.frames)} frames ({stored or 'none'}; {sums.bytes / 1e6:.1f} MB), {len(session.skips)} skipped, "
+        f"{len(session.frames)} frames ({stored or 'none'}; {sums.bytes / 1e6:.1f} MB), "
+        f"{_withdrawn(len(session.withdrawn))}{len(session.skips)} skipped, "
         f"{len(session.pending)} shots pending, {_state(session.sealed)}",
         f"events: {events}",
     ]
     return lines + [f"{_clock(remark.t_wall_ns)} {remark.kind}: {remark.text}" for remark in sums.remarks]
+
+
+def _withdrawn(frames: int) -> str:
+    return f"{frames} withdrawn, " if frames else ""
 
 
 def _clock(wall_ns: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +19,7 @@ from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
     from capture.runner import Progress
-    from pipeline.capturing import CaptureOrder
+    from pipeline.capturing import CaptureOrder, Live
     from pipeline.score import Row
     from pipeline.scoring import Scores
     from pipeline.statistics import Judgement
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 SessionArgument = Annotated[Path, typer.Argument(help="The session folder.", metavar="SESSION")]
 ModelsOption = Annotated[
     list[str] | None, typer.Option("--models", help="Only these recognizers; repeat, or separate by commas.")
+]
+SERVE_AT = "127.0.0.1:8765"
+ServeOption = Annotated[
+    str | None,
+    typer.Option(help=f"Serve the live page and the control API; at {SERVE_AT} by default.", metavar="[HOST:PORT]"),
 ]
 RigOption = Annotated[
     Literal["auto", "operator", "exec", "serial", "http", "none"] | None,
@@ -36,7 +42,7 @@ ProviderOption = Annotated[Literal["cpu", "cuda"], typer.Option(help="Execution 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    command(app, "capture")(capture)
+    command(app, "capture", bare={"--serve": SERVE_AT})(capture)
     command(app, "localize")(localize)
     command(app, "score")(score)
     command(app, "report")(report)
@@ -51,6 +57,7 @@ def capture(
     new: Annotated[bool, typer.Option("--new", help="Begin a new session, even if one is unfinished.")] = False,
     no_gate: Annotated[bool, typer.Option("--no-gate", help="Take every picture, without localization.")] = False,
     rig: RigOption = None,
+    serve: ServeOption = None,
     operator: Annotated[str, typer.Option(help="Who stands at the rig; kept with the session.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of sessions; the lab's by default.")] = None,
     lab: LabOption = Path(),
@@ -58,7 +65,9 @@ def capture(
     dry_run: DryRunOption = False,
 ) -> Result:
     """Capture a session: prepare, take, localize, judge, store. A rerun resumes what was not finished."""
+    from capture.control import Control
     from capture.stop import stop_flag
+    from pipeline.capturing import Live
     from pipeline.capturing import capture as run
     from pipeline.continuing import shots_left
     from pipeline.steps import capture_order
@@ -80,8 +89,11 @@ def capture(
         note(f"resuming {order.resume}")
     if order.begin.follows:
         note(f"from shot {order.begin.first_shot} on, which was added to the plan; those before: {order.begin.follows}")
-    with stop_flag() as stop, progress_bar("capturing") as bar:
-        outcome = run(order, ask=Asking(stop), stop=stop, progress=lambda step: _show(step, bar))
+    live = Live(Control(hold=serve is not None))
+    with _served(serve, live), stop_flag() as signals, progress_bar("capturing") as bar:
+        stop = live.control.heeding(signals)
+        ask = Asking(stop, live.control.answer, alone=serve is None)
+        outcome = run(order, ask=ask, stop=stop, progress=lambda step: _show(step, bar), live=live)
     data = {
         "session": str(outcome.session),
         "frames": outcome.frames,
@@ -106,6 +118,19 @@ def capture(
         hint = "dpcam capture takes them, in a session of their own"
         errors.append(Incomplete(f"{left} shots that were added to the plan are not taken", hint=hint))
     return Result(data=data, lines=lines, errors=errors)
+
+
+@contextmanager
+def _served(address: str | None, live: Live) -> Iterator[None]:
+    """Within: the live page answers, when it was asked for; its address is taken before anything begins."""
+    if address is None:
+        yield
+        return
+    from capture.live.server import listening, parse_address, serving
+
+    with listening(parse_address(address)) as at, serving(at, live.control, live.preview):
+        note(f"live page: {at.url}")
+        yield
 
 
 def _would_capture(order: CaptureOrder) -> Result:
