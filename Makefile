@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-che
 # can be set back, a file system that can break.
 SYSTEM_PACKAGES := chromium poppler-utils libgl1 libglib2.0-0 python3-gi gir1.2-gst-rtsp-server-1.0 \
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-    cups cups-client cups-ipp-utils cups-filters avahi-daemon dbus libgs-common opencv-doc faketime e2fsprogs
+    cups cups-client cups-ipp-utils cups-filters avahi-daemon dbus libgs-common opencv-doc faketime e2fsprogs curl
 
 # One thread for each process: two under contention cost up to 7 times the time.
 export OMP_NUM_THREADS ?= 1
