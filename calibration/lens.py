@@ -154,9 +154,11 @@ def choose_lens(views: Sequence[BoardSighting]) -> tuple[Lens, tuple[LensTrial, 
     usable = {lens: found for lens, found in squares.items() if found is not None}
     if not usable:
         raise BadInput(f"no camera fits these {len(views)} views: no lens predicts views that it was not fitted to")
+    # Where none of them settles, the views are at fault, and it is for others to say why.
+    usable = {lens: found for lens, found in usable.items() if settled(fit_lens(views, lens), views)} or usable
     best = min(usable.values(), key=lambda found: float(found.mean()))
     chosen = next(lens for lens, found in usable.items() if _as_good(found, best))
-    return chosen, tuple(LensTrial(lens, _root(found)) for lens, found in squares.items())
+    return chosen, tuple(LensTrial(lens, _root(usable.get(lens))) for lens in LENSES)
 
 
 def held_out_px(model: CameraModel, views: Sequence[BoardSighting]) -> float:
@@ -184,10 +186,7 @@ def _held_out(views: Sequence[BoardSighting], lens: Lens) -> Array | None:
     """``(V,)`` mean squared distance in each view, by fits that did not see it; None when the lens is not usable."""
     squares = np.empty(len(views))
     try:
-        whole = fit_lens(views, lens)
-        if not have_rays(whole.model(""), seen_pixels(views)).all():
-            return None
-        if lens != "none" and not settled(whole, views):  # why not even a pinhole settles, is for others to say
+        if not have_rays(fit_lens(views, lens).model(""), seen_pixels(views)).all():
             return None
         for first in range(FOLDS):
             fit = fit_lens([view for i, view in enumerate(views) if i % FOLDS != first], lens)
