@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -42,6 +43,13 @@ class ColorTable:
 def seen_table(model: ColorModel, side: int = SIDE) -> ColorTable:
     """Code values in [0, 1] as they are seen, of those asked for."""
     return _table(model.predict(cube(side)), side)
+
+
+def asked_gray(model: ColorModel, seen: float = 0.5) -> float:
+    """The gray in [0, 1] to ask for that is seen as ``seen``, as a mean over the channels; the nearest there is."""
+    asked = np.linspace(0, 1, 256)
+    found = model.predict(np.repeat(asked[:, None], 3, axis=1)).mean(axis=1)
+    return float(np.interp(seen, np.maximum.accumulate(found), asked))
 
 
 def unprintable_table(model: ColorModel, side: int = SIDE) -> ColorTable:

@@ -8,7 +8,7 @@ import torch
 from test_calibration_color import IDENTITY, PRINT, response_of
 
 from calibration.color import printable
-from patches.color_table import seen_table, unprintable_table
+from patches.color_table import asked_gray, seen_table, unprintable_table
 from patches.draws import draw
 from patches.eot import make_scene, render
 from patches.objective import out_of_gamut
@@ -35,6 +35,14 @@ def test_colors_out_of_the_cube_are_on_its_border(model):
     table = seen_table(model, 5)
     outside = torch.tensor([1.4, -0.2, 0.5]).reshape(3, 1, 1)
     torch.testing.assert_close(table.at(outside), table.at(outside.clamp(0, 1)))
+
+
+def test_the_gray_that_is_seen_as_gray(model):
+    for seen in (0.3, 0.5, 0.7):
+        asked = asked_gray(model, seen)
+        assert model.predict(np.full((1, 3), asked)).mean() == pytest.approx(seen, abs=0.005)
+    assert asked_gray(response_of(IDENTITY).fit.model) == pytest.approx(0.5, abs=0.005)
+    assert asked_gray(model, 1.0) <= 1, "the nearest there is"
 
 
 def test_without_loss_a_texture_stays():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from patches.color_table import asked_gray
 from patches.objective import out_of_gamut, total_variation
 from patches.order import Bench, Terms, TrainOrder
 
@@ -42,10 +43,14 @@ class Method(Protocol):
 
 
 def noisy_gray(bench: Bench, index: int = 0) -> Tensor:
-    """``(3, m, m)``: gray with a little noise, before the sigmoid; ``index`` sets several apart."""
-    side = bench.terms.cells or bench.order.geometry.texels
+    """``(3, m, m)``: gray with a little noise, before the sigmoid; ``index`` sets several apart.
+
+    Gray as it is seen: a printer that darkens would have the training begin, and often end, with a dark patch.
+    """
+    side, response = bench.terms.cells or bench.order.geometry.texels, bench.order.spec.print_color
     generator = torch.Generator().manual_seed(bench.order.seed + 7919 * index)
-    return 0.1 * torch.randn(3, side, side, generator=generator)
+    noise = 0.1 * torch.randn(3, side, side, generator=generator)
+    return noise if response is None else noise + torch.logit(torch.tensor(asked_gray(response)), eps=0.05)
 
 
 def inked(latent: Tensor, order: TrainOrder) -> Tensor:
