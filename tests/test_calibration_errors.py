@@ -22,6 +22,7 @@ EXIT_CODES = {
     "RigGone": 4,
     "SessionLocked": 4,
     "DiskFull": 4,
+    "NotNow": 4,
     "NoProvider": 4,
     "NoPrintServer": 4,
     "NotPrinted": 4,

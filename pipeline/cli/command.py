@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
@@ -57,7 +58,7 @@ class _CommandWithBare(TyperCommand):
         return parsed
 
     def _filled(self, args: list[str]) -> Iterator[str]:
-        for word, after in zip(args, [*args[1:], "--"], strict=True):
+        for word, after in itertools.pairwise([*args, "--"]):
             yield word
             if word in self.bare and after.startswith("-"):
                 yield self.bare[word]
