@@ -333,7 +333,7 @@ def test_killed_at_any_moment_nothing_journaled_is_lost(tmp_path: Path, slow_fol
     name, kept, kills = "", 0, 0
     for _ in range(5):
         process, name = start_capture(slow_folder, tmp_path / "out", name)
-        time.sleep(moments.uniform(0.0, 0.35))
+        time.sleep(moments.uniform(0.0, 0.15))
         process.kill()
         process.communicate()
         kills += process.returncode == -signal.SIGKILL
