@@ -44,7 +44,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one recognizer said to one sample. ``correct`` is None without truth or without a score."""
+    """What one recognizer said to one sample. ``correct`` is None without truth or without a score.
+
+    ``view`` is how the picture was cut, ``repeat`` the number of its jitter (0: as it is); ``noise`` and ``severity``
+    are what was put between picture and recognizer (``none``, 0: nothing). ``cluster`` names what hangs together:
+    pictures of one burst, and all views, repeats and noises of one picture. ``top`` are the likeliest labels with their
+    probabilities; ``true_probability`` is that of the truth, ``margin`` is it minus the likeliest other's, ``entropy``
+    is in bits.
+    """
 
     sample: str
     arm: str
@@ -57,11 +64,23 @@ class Answer:
     predicted: str | None = None
     probability: float | None = None
     correct: bool | None = None
+    cluster: str = ""
+    view: str = "natural"
+    repeat: int = 0
+    noise: str = "none"
+    severity: int = 0
+    top: tuple[tuple[str, float], ...] = ()
+    true_probability: float | None = None
+    margin: float | None = None
+    entropy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Counts of one arm on one recognizer, and the rate of correct answers among the scored with its interval."""
+    """Counts of one arm on one recognizer, and the rate of correct answers among the scored with its interval.
+
+    One row for each view, noise and severity.
+    """
 
     arm: str
     model: str
@@ -75,6 +94,9 @@ class Row:
     rate: float | None
     low: float | None
     high: float | None
+    view: str = "natural"
+    noise: str = "none"
+    severity: int = 0
 
 
 def score(samples: Iterable[Sample], runners: Sequence[Runner], progress: Callable[[int], None]) -> Iterator[Answer]:

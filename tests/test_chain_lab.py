@@ -27,6 +27,9 @@ ROW = {
     "rate",
     "low",
     "high",
+    "view",
+    "noise",
+    "severity",
 }
 MANY_SHOTS = """[plan]
 distances_mm = [1200.0]
