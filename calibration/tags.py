@@ -1,4 +1,4 @@
-"""AprilTags: their bits, and where they are in a picture. The one home of the AprilTag library.
+"""AprilTags: their bits, and where they are in a picture.
 
 Convention: corners are ``(4, 2)`` float64 pixels, pixel (0, 0) is the *center* of the top-left pixel; order
 top-left, top-right, bottom-right, bottom-left as the tag is printed upright. The library counts from the pixel's
@@ -11,12 +11,12 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.apriltag_library import Detection, Detector
 from calibration.errors import BadInput
 from calibration.geometry import Array
 from calibration.sheet import TAG_COUNT, TAG_FAMILY
@@ -156,21 +156,18 @@ def _run(picture: NDArray[np.uint8], decimate: float) -> list[TagSighting]:
     return sorted(found, key=lambda tag: (tag.id, -tag.margin))
 
 
-def _detector(decimate: float) -> Any:
+def _detector(decimate: float) -> Detector:
     """One detector per thread and decimation, reused: the library's detectors are not thread-safe."""
     if not hasattr(_detectors, "by_decimation"):
         _detectors.by_decimation = {}
-    cache: dict[float, Any] = _detectors.by_decimation
+    cache: dict[float, Detector] = _detectors.by_decimation
     if decimate not in cache:
-        from apriltag import apriltag
-
-        cache[decimate] = apriltag(TAG_FAMILY, decimate=decimate, maxhamming=1)
+        cache[decimate] = Detector(TAG_FAMILY, decimate=decimate, corrected_bits=1)
     return cache[decimate]
 
 
-def _sighting(found: dict[str, Any]) -> TagSighting:
-    corners = np.asarray(found["lb-rb-rt-lt"], dtype=np.float64)[::-1] - 0.5
-    return TagSighting(int(found["id"]), corners, float(found["margin"]), int(found["hamming"]))
+def _sighting(found: Detection) -> TagSighting:
+    return TagSighting(found.id, found.corners[::-1] - 0.5, found.margin, found.hamming)
 
 
 def _region(tags: list[TagSighting], shape: tuple[int, ...]) -> Window:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -183,6 +187,31 @@ def test_several_threads_at_once():
     for thread in threads:
         thread.join()
     assert answers == [expected] * 4
+
+
+INTERRUPTED = """
+import os, signal, threading
+import numpy as np
+from calibration.tags import detect_full
+
+heard = []
+signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+picture = np.random.default_rng(0).integers(0, 256, (600, 800), np.uint8)
+threads = [threading.Thread(target=lambda: [detect_full(picture) for _ in range(10)]) for _ in range(2)]
+for thread in threads:
+    thread.start()
+while any(thread.is_alive() for thread in threads):
+    os.kill(os.getpid(), signal.SIGINT)
+    detect_full(picture[:200, :200])
+print(len(heard))
+"""
+
+
+def test_an_interruption_is_heard_in_the_middle_of_a_search():
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, env=here)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 2
 
 
 def test_luma_of_rgb():
