@@ -63,7 +63,7 @@ class _Found(Structure):
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What the library says of one tag; ``(4, 2)`` corners in its own order and convention (px from a pixel's corner)."""
+    """What the library says of one tag; ``(4, 2)`` corners in its own order, px, counted from a pixel's corner."""
 
     id: int
     hamming: int
