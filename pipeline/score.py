@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.errors import BadImage, BadModel
+from calibration.errors import BadModel
+from calibration.geometry import Array
 from pipeline.recognizers import Runner
 from pipeline.statistics import wilson
 
@@ -23,23 +24,32 @@ BATCH = 64
 HELD_BYTES = 2**27
 
 
-class Missed(Exception):
-    """The object cannot be found in the picture; the text says why."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One way that a picture is shown to a recognizer: the view's name, the number of its jitter (0: none), and what is seen.
+
+    ``crop``: ``(H, W, 3)`` uint8 RGB, or (status, reason) when there is nothing to see. ``frame_px`` and ``window_px``: ``(4, 2)`` corners of the
+    sticker and of the hole in it, in pixels of the crop; None where they are not known.
+    """
+
+    view: str
+    repeat: int
+    crop: Crop
+    frame_px: Array | None = None
+    window_px: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture to score: a unique name, its arm, its true label, its cell (condition), and how to get the crop.
-
-    ``truth`` is None when nothing is known of the class. ``crop`` gives ``(H, W, 3)`` uint8 RGB; it raises
-    :class:`Missed`, or :class:`BadImage` when the picture cannot be decoded.
-    """
+    """One picture to score. ``sha256`` is that of its bytes; ``show`` decodes it once and gives every view that was asked for; it never raises for a bad picture: that is a status."""
 
     name: str
+    sha256: str
     arm: str
     truth: str | None
     cell: str
-    crop: Callable[[], Pixels]
+    cluster: str
+    show: Callable[[], Sequence[Shown]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +154,7 @@ def _chunks(samples: Iterable[Sample]) -> Iterator[tuple[list[Sample], list[Crop
 
 
 def _crop(sample: Sample) -> Crop:
-    try:
-        return sample.crop()
-    except Missed as error:
-        return "missed", str(error)
-    except BadImage as error:
-        return "failed", error.message
+    return sample.show()[0].crop
 
 
 def _answers(runner: Runner, samples: Sequence[Sample], crops: Sequence[Crop]) -> Iterator[Answer]:
