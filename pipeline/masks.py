@@ -31,7 +31,7 @@ def covered(loops_px: Sequence[Array], height: int, width: int) -> Share:
     return np.asarray(shares, dtype=np.float32) / np.float32(255)
 
 
-def blended(pixels: NDArray[np.uint8], other: NDArray[np.uint8] | int, share: Share) -> NDArray[np.uint8]:
-    """``other`` ``(H, W, 3)`` or a gray where ``share`` ``(H, W)`` is 1, ``pixels`` where it is 0; uint8 RGB."""
+def blended(pixels: NDArray[np.uint8], other: NDArray[np.uint8], share: Share) -> NDArray[np.uint8]:
+    """``other`` ``(H, W, 3)`` where ``share`` ``(H, W)`` is 1, ``pixels`` where it is 0; uint8 RGB."""
     mixed = pixels + (np.float32(other) - pixels) * share[..., None]
     return np.asarray(np.round(mixed), dtype=np.uint8)

@@ -28,18 +28,21 @@ SAMPLES = 2**20
 LARGEST_PX = 2**15 - 2
 """OpenCV looks up places in pictures of this side at most."""
 
+STEP_PX = 1.1
+"""Samples are not farther apart in the picture."""
+
 Places = Callable[[Array], Array]
 
 
 def rectified(pixels: Pixels, to_pixels: Places) -> Pixels:
     """``(S, S, 3)`` uint8 of what ``to_pixels`` maps the unit square to: ``(N, 2)`` from 0 to 1 → ``(N, 2)`` pixels.
 
-    Where the square has fewer pixels than the picture, each is the mean over its area: samples are at most a pixel of
-    the picture apart. Beyond the picture its border goes on. ``pixels`` has sides of at most ``LARGEST_PX``.
+    Where the square has fewer pixels than the picture, each is the mean over its area: samples are at most ``STEP_PX``
+    of the picture apart. Beyond the picture its border goes on. ``pixels`` has sides of at most ``LARGEST_PX``.
     """
     cells = int(np.clip(round(_longest_edge(to_pixels) / CELL_PX), *(side // CELL_PX for side in SIDE_PX)))
     nodes = _nodes(to_pixels, cells)
-    finer = max(1, math.ceil(_largest_step(nodes) / CELL_PX - 0.1))
+    finer = max(1, math.ceil(_largest_step(nodes) / CELL_PX - STEP_PX + 1))
     rows = max(1, SAMPLES // (cells * (CELL_PX * finer) ** 2))
     strips = [_strip(pixels, nodes[first : first + rows + 2], finer) for first in range(0, cells, rows)]
     return np.concatenate(strips)

@@ -3,7 +3,7 @@
 * ``natural``: the upright box around the sticker, as a detector would cut it; its jitters are that box a little off.
 * ``rectified``: the sticker's plane seen straight on, as a square.
 * ``object``: the upright box around the window, gray where the window is not.
-* ``frame``: the natural crop with the window filled with gray.
+* ``frame``: the natural crop with the window filled with gray. Pixels that show a bit of both are gray in either.
 * ``untagged``: the natural crop with tags, ruler, strip and words filled in (:mod:`pipeline.unmarked`).
 
 Convention: pixel (0, 0) is the center of the top-left pixel.
@@ -24,7 +24,7 @@ from calibration.files import sha256_bytes
 from calibration.geometry import Array, Box, apply_homography
 from calibration.region import Sticker
 from calibration.sheet import Sheet
-from pipeline.masks import blended, covered
+from pipeline.masks import covered
 from pipeline.rectify import LARGEST_PX, rectified
 from pipeline.score import Crop, Shown, Status
 from pipeline.unmarked import mark_boxes, without_marks
@@ -189,14 +189,14 @@ def _jittered(scene: _Scene, seed: int, name: str, repeat: int) -> Shown:
 
 def _object(scene: _Scene) -> Shown:
     def change(crop: Pixels, first: Array) -> Pixels:
-        return blended(crop, GRAY, 1 - _window(scene, crop, first))
+        return np.where(_window(scene, crop, first)[..., None] == 1, crop, np.uint8(GRAY))
 
     return _upright(scene, "object", scene.window_px, change=change)
 
 
 def _frame(scene: _Scene) -> Shown:
     def change(crop: Pixels, first: Array) -> Pixels:
-        return blended(crop, GRAY, _window(scene, crop, first))
+        return np.where(_window(scene, crop, first)[..., None] == 0, crop, np.uint8(GRAY))
 
     return _upright(scene, "frame", scene.frame_px, change=change)
 
