@@ -40,7 +40,8 @@ def rectified(pixels: Pixels, to_pixels: Places) -> Pixels:
     Where the square has fewer pixels than the picture, each is the mean over its area: samples are at most ``STEP_PX``
     of the picture apart. Beyond the picture its border goes on. ``pixels`` has sides of at most ``LARGEST_PX``.
     """
-    cells = int(np.clip(round(_longest_edge(to_pixels) / CELL_PX), *(side // CELL_PX for side in SIDE_PX)))
+    fewest, most = (side // CELL_PX for side in SIDE_PX)
+    cells = min(max(round(_longest_edge(to_pixels) / CELL_PX), fewest), most)
     nodes = _nodes(to_pixels, cells)
     finer = max(1, math.ceil(_largest_step(nodes) / CELL_PX - STEP_PX + 1))
     rows = max(1, SAMPLES // (cells * (CELL_PX * finer) ** 2))
