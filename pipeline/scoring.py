@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,10 +80,15 @@ def score_session(
     ``views``: the natural one, unless others are asked for.
     """
     asked = _asked(recognizers, provider, views, noises, limits)
-    _, localized = localize_session(session, progress)
-    samples = session_samples(session, localized, views) if views else session_samples(session, localized)
+    samples = shown_samples(session, views, progress)
     folder = derived_path(session.folder, "scores", "", asked.key(["session", views.seed if views else 0]))
     return _keep(samples, asked, folder, folder, progress)
+
+
+def shown_samples(session: Session, views: ViewOrder | None, progress: Progress) -> Iterator[Sample]:
+    """The frames of a session, in the views that are asked for (None: the natural one); localized, if they were not."""
+    _, localized = localize_session(session, progress)
+    return session_samples(session, localized, views) if views else session_samples(session, localized)
 
 
 def score_folder(

@@ -26,7 +26,7 @@ from patches.patch import PatchGeometry
 from pipeline.answering import Answerer
 from pipeline.cli.app import main
 from pipeline.cli.models import _size
-from pipeline.cli.sessions import _names
+from pipeline.cli.scoring import model_names
 from pipeline.config import load_settings
 from pipeline.declaring import add_model
 from pipeline.engine import Limits, score
@@ -116,7 +116,7 @@ def test_json_of_absurd_depth_is_no_json(tmp_path):
         ("..", "unnamed"),
     ],
 )
-def test_labels_of_users_become_file_names(word, name):
+def test_labels_of_users_become_filemodel_names(word, name):
     assert in_file_name(word) == name
     assert len(in_file_name(word * 100)) <= 60
 
@@ -185,7 +185,7 @@ def test_an_answer_fits_through_any_pipe(tmp_path):
 @pytest.mark.parametrize("models", ["", ","])
 def test_no_model_at_all_is_not_every_model(models):
     with pytest.raises(BadUsage, match="--models"):
-        _names([models])
+        model_names([models])
 
 
 def drawing(folder: Path, size: tuple[int, int]) -> Path:
