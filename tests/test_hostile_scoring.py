@@ -214,9 +214,9 @@ BROKEN = {
     "many": Broken(too_many, "6 scores, labels name 3"),
     "deep": Broken(no_line_each, "scores of shape"),
     "throws": Broken(throws, "cannot be run"),
-    "cut": Broken(lambda: too_many()[:-40], "cannot be loaded"),
+    "cut": Broken(lambda: too_many()[:-40], "truncated or corrupted"),
     "other": Broken(too_many, "its sha256 differs", declared=False),
-    "text": Broken(lambda: b"no model", "cannot be loaded"),
+    "text": Broken(lambda: b"no model", "truncated or corrupted"),
     "gone": Broken(None, "No such file"),
 }
 
