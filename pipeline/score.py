@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from calibration.errors import BadImage, BadModel
-from pipeline.recognizers import Runner
+from calibration.geometry import Array
+from pipeline.recognizers import Recognizer, Runner
 from pipeline.statistics import wilson
 
 Status = Literal["scored", "missed", "not-applicable", "failed"]
@@ -40,6 +42,47 @@ class Sample:
     truth: str | None
     cell: str
     crop: Callable[[], Pixels]
+
+
+NoisedPicture = Pixels | NDArray[np.float32] | tuple[Status, str]
+"""uint8 of any size; or float32 (H, W, 3) in [0, 1] of the recognizer's own input size, scored as it is; or why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A crop that is to be noised: sample name, view, repeat, truth (the recognizer's label or None), pixels, corners.
+
+    ``pixels``: ``(H, W, 3)`` uint8 RGB; ``frame_px`` and ``window_px``: ``(4, 2)`` corners of the sticker and of the
+    hole in it, in pixels of the crop; None where they are not known.
+    """
+
+    name: str
+    view: str
+    repeat: int
+    truth: str | None
+    pixels: Pixels
+    frame_px: Array | None
+    window_px: Array | None
+
+
+class Noise(Protocol):
+    """What is put between picture and recognizer. ``name`` and ``severity`` stand in the answers.
+
+    ``key`` is JSON that names it for good: constants, seed, place, versions.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def severity(self) -> int: ...
+
+    @property
+    def key(self) -> JsonValue: ...
+
+    def on(self, recognizer: Recognizer) -> Callable[[Sequence[Seen]], Sequence[NoisedPicture]]:
+        """Called once for each recognizer (an attacker loads its network there), the result for each batch."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
