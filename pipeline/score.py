@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from calibration.errors import BadImage, BadModel
+from calibration.errors import BadModel
 from calibration.geometry import Array
 from pipeline.recognizers import Recognizer, Runner
 from pipeline.statistics import wilson
@@ -30,30 +30,43 @@ class Missed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One picture to score: a unique name, its arm, its true label, its cell (condition), and how to get the crop.
+class Shown:
+    """One way that a picture is shown to a recognizer: the view's name, the number of its jitter (0: none), the crop.
 
-    ``truth`` is None when nothing is known of the class. ``crop`` gives ``(H, W, 3)`` uint8 RGB; it raises
-    :class:`Missed`, or :class:`BadImage` when the picture cannot be decoded.
+    ``crop``: ``(H, W, 3)`` uint8 RGB, or (status, reason) when there is nothing to see. ``frame_px``, ``window_px``:
+    ``(4, 2)`` corners of the sticker and of the hole in it, in pixels of the crop; None where they are not known.
+    """
+
+    view: str
+    repeat: int
+    crop: Crop
+    frame_px: Array | None = None
+    window_px: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture to score: a unique name, the sha256 of its bytes, its arm, its true label, its cell (condition).
+
+    ``truth`` is None when nothing is known of the class. ``cluster`` names what hangs together: the pictures of one
+    burst, else the picture alone. ``show`` decodes the picture once and gives every view that was asked for; it never
+    raises for a bad picture: that is a status.
     """
 
     name: str
+    sha256: str
     arm: str
     truth: str | None
     cell: str
-    crop: Callable[[], Pixels]
-
-
-NoisedPicture = Pixels | NDArray[np.float32] | tuple[Status, str]
-"""uint8 of any size; or float32 (H, W, 3) in [0, 1] of the recognizer's own input size, scored as it is; or why not."""
+    cluster: str
+    show: Callable[[], Sequence[Shown]]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A crop that is to be noised: sample name, view, repeat, truth (the recognizer's label or None), pixels, corners.
+    """A crop that is to be noised: sample name, view, repeat, the recognizer's true label or None, pixels.
 
-    ``pixels``: ``(H, W, 3)`` uint8 RGB; ``frame_px`` and ``window_px``: ``(4, 2)`` corners of the sticker and of the
-    hole in it, in pixels of the crop; None where they are not known.
+    ``pixels``: ``(H, W, 3)`` uint8 RGB; corners as in :class:`Shown`.
     """
 
     name: str
@@ -65,23 +78,22 @@ class Seen:
     window_px: Array | None
 
 
+NoisedPicture = Pixels | NDArray[np.float32] | tuple[Status, str]
+"""uint8 of any size; or float32 ``(H, W, 3)`` in [0, 1] of the recognizer's own size, scored as it is; or why none."""
+
+
 class Noise(Protocol):
     """What is put between picture and recognizer. ``name`` and ``severity`` stand in the answers.
 
     ``key`` is JSON that names it for good: constants, seed, place, versions.
     """
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def severity(self) -> int: ...
-
-    @property
-    def key(self) -> JsonValue: ...
+    name: str
+    severity: int
+    key: JsonValue
 
     def on(self, recognizer: Recognizer) -> Callable[[Sequence[Seen]], Sequence[NoisedPicture]]:
-        """Called once for each recognizer (an attacker loads its network there), the result for each batch."""
+        """Called once for each recognizer (an attacker loads its network here), the result for each batch."""
         ...
 
 
@@ -178,21 +190,12 @@ def _chunks(samples: Iterable[Sample]) -> Iterator[tuple[list[Sample], list[Crop
     crops: list[Crop] = []
     for sample in samples:
         chunk.append(sample)
-        crops.append(_crop(sample))
+        crops.append(sample.show()[0].crop)
         if len(chunk) == BATCH or sum(crop.nbytes for crop in crops if not isinstance(crop, tuple)) > HELD_BYTES:
             yield chunk, crops
             chunk, crops = [], []
     if chunk:
         yield chunk, crops
-
-
-def _crop(sample: Sample) -> Crop:
-    try:
-        return sample.crop()
-    except Missed as error:
-        return "missed", str(error)
-    except BadImage as error:
-        return "failed", error.message
 
 
 def _answers(runner: Runner, samples: Sequence[Sample], crops: Sequence[Crop]) -> Iterator[Answer]:
@@ -222,7 +225,14 @@ def _answer(
 ) -> Answer:
     contract = runner.contract
     unknown = Answer(
-        sample.name, sample.arm, sample.cell, contract.name, contract.held_out, "failed", truth=sample.truth
+        sample.name,
+        sample.arm,
+        sample.cell,
+        contract.name,
+        contract.held_out,
+        "failed",
+        truth=sample.truth,
+        cluster=sample.cluster,
     )
     if isinstance(crop, tuple):
         return replace(unknown, status=crop[0], reason=crop[1])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from colors import BLACK, COLORS, color_recognizer, plain
 
-from calibration.errors import BadImage
+from calibration.files import sha256_bytes
 from pipeline.recognizers import Runner, open_session
-from pipeline.score import BATCH, Answer, Missed, Sample, score, softmax, summarize, true_label
+from pipeline.score import BATCH, Answer, Crop, Sample, Shown, Status, score, softmax, summarize, true_label
 from pipeline.statistics import wilson
 
 
@@ -23,14 +24,17 @@ def runners(tmp_path_factory: pytest.TempPathFactory) -> list[Runner]:
 
 
 def sample(name: str, color: tuple[int, int, int], truth: str | None, arm: str = "bare") -> Sample:
-    return Sample(name, arm, truth, "cell", lambda: plain(color))
+    return pictured(name, lambda: plain(color), truth, arm)
 
 
-def broken(name: str, error: Exception, arm: str = "bare") -> Sample:
-    def crop() -> np.ndarray:
-        raise error
+def pictured(name: str, crop: Callable[[], Crop], truth: str | None, arm: str = "bare") -> Sample:
+    """A picture that is shown once, as it is."""
+    return Sample(name, sha256_bytes(name.encode()), arm, truth, "cell", name, lambda: [Shown("natural", 0, crop())])
 
-    return Sample(name, arm, "red", "cell", crop)
+
+def without(name: str, status: Status, reason: str) -> Sample:
+    """A picture that there is nothing to see in."""
+    return pictured(name, lambda: (status, reason), "red")
 
 
 EVERY_KIND = [
@@ -40,8 +44,8 @@ EVERY_KIND = [
     sample("nothing-known", COLORS["green"], None),
     sample("other-class", COLORS["green"], "yeti"),
     sample("no-answer", BLACK, "red"),
-    broken("out-of-sight", Missed("no tag of a known sheet")),
-    broken("torn", BadImage("torn cannot be decoded")),
+    without("out-of-sight", "missed", "no tag of a known sheet"),
+    without("torn", "failed", "torn cannot be decoded"),
 ]
 
 
@@ -95,7 +99,7 @@ def test_pictures_are_loaded_once_and_not_before_they_are_needed(runners: list[R
             loaded.append(number)
             return plain(COLORS["red"])
 
-        return Sample(str(number), "bare", "red", "cell", crop)
+        return pictured(str(number), crop, "red")
 
     running = score((counted(i) for i in range(3 * BATCH)), runners, lambda _: None)
     next(running)
@@ -167,7 +171,5 @@ def test_the_order_of_recognizers_changes_no_answer(runners: list[Runner]):
 def test_a_recognizer_of_a_real_size_gets_pictures_of_any_size(tmp_path: Path):
     runner = open_session(color_recognizer(tmp_path, "any"))
     shapes = [(1, 1), (3, 300), (500, 2), (64, 64)]
-    samples = [
-        Sample(str(shape), "bare", "blue", "cell", lambda s=shape: plain(COLORS["blue"], *s)) for shape in shapes
-    ]
+    samples = [pictured(str(shape), lambda s=shape: plain(COLORS["blue"], *s), "blue") for shape in shapes]
     assert all(each.correct for each in answers(samples, [runner]))
