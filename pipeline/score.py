@@ -88,9 +88,17 @@ class Noise(Protocol):
     ``key`` is JSON that names it for good: constants, seed, place, versions.
     """
 
-    name: str
-    severity: int
-    key: JsonValue
+    @property
+    def name(self) -> str:
+        """The noise's name, without its severity."""
+
+    @property
+    def severity(self) -> int:
+        """Its severity, or its budget."""
+
+    @property
+    def key(self) -> JsonValue:
+        """What it is, for good."""
 
     def on(self, recognizer: Recognizer) -> Callable[[Sequence[Seen]], Sequence[NoisedPicture]]:
         """Called once for each recognizer (an attacker loads its network here), the result for each batch."""
