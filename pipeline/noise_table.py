@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,26 +81,6 @@ class NoiseTable:
         return tuple(sorted(found, key=lambda each: each.severity))
 
 
-class _Pair(NamedTuple):
-    """What two answers have to share to be compared."""
-
-    cell: str
-    model: str
-    noise: str
-    severity: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Answers that make one number."""
-
-    arm: str
-    model: str | None
-    held_out: bool
-    noise: str
-    severities: tuple[int, ...]
-
-
 def noise_table(
     answers: Iterable[Answer], *, baseline: str = "bare", view: str = "natural", seed: int = 0, alpha: float = 0.05
 ) -> NoiseTable:
@@ -109,41 +89,83 @@ def noise_table(
     The mean over corruptions takes the severities 3 to 5, or, where none of them was scored, all that were. Intervals
     of rates are Wilson's for clusters, those of gains bootstrap over cells, both at level 1 - ``alpha``.
     """
-    judged = [each for each in answers if each.correct is not None and (each.view, each.repeat) == (view, 0)]
-    hard = _hard(judged)
-    by_point: dict[_Group, list[Answer]] = defaultdict(list)
-    by_mean: dict[_Group, list[Answer]] = defaultdict(list)
-    for answer in judged:
-        for group in _points(answer):
-            by_point[group].append(answer)
-        for group in _means(answer, hard):
-            by_mean[group].append(answer)
-    rates = tuple(_rate(group, found, alpha) for group, found in sorted(by_point.items(), key=_order))
-    return NoiseTable(baseline, hard, rates, tuple(_gains(by_mean, baseline, seed, alpha)))
+    tally = _tally(each for each in answers if each.correct is not None and (each.view, each.repeat) == (view, 0))
+    hard = _hard(tally.points)
+    gains = _gains(tally, baseline, hard, seed, alpha) if baseline in tally.arms else ()
+    return NoiseTable(baseline, hard, tuple(_rates(tally, alpha)), tuple(gains))
 
 
-def _hard(answers: Sequence[Answer]) -> tuple[int, ...]:
-    found = sorted({each.severity for each in answers if each.noise in CORRUPTIONS})
+WordT = TypeVar("WordT", str, "_Recognizer", "_Point")
+
+
+class _Point(NamedTuple):
+    noise: str
+    severity: int
+
+
+class _Recognizer(NamedTuple):
+    held_out: bool
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """``right`` and ``count`` ``(A, M, P, C)``: answers of each arm, recognizer, point and cell, in sorted order."""
+
+    arms: tuple[str, ...]
+    recognizers: tuple[_Recognizer, ...]
+    points: tuple[_Point, ...]
+    right: NDArray[np.int32]
+    count: NDArray[np.int32]
+
+    def sides(self) -> Iterator[tuple[str | None, bool, list[int]]]:
+        """Model (None: all of a side), side, and their places."""
+        for side in sorted({each.held_out for each in self.recognizers}):
+            yield None, side, [i for i, each in enumerate(self.recognizers) if each.held_out == side]
+        yield from ((each.name, each.held_out, [i]) for i, each in enumerate(self.recognizers))
+
+
+def _tally(answers: Iterable[Answer]) -> _Tally:
+    found: dict[tuple[str, _Recognizer, _Point, str], list[int]] = defaultdict(lambda: [0, 0])
+    for each in answers:
+        sums = found[each.arm, _Recognizer(each.held_out, each.model), _Point(each.noise, each.severity), each.cell]
+        sums[0] += bool(each.correct)
+        sums[1] += 1
+    arms, arm = _numbered(place[0] for place in found)
+    recognizers, recognizer = _numbered(place[1] for place in found)
+    points, point = _numbered(place[2] for place in found)
+    cells, cell = _numbered(place[3] for place in found)
+    table = np.zeros((2, len(arms), len(recognizers), len(points), len(cells)), np.int32)
+    for (a, r, p, c), sums in found.items():
+        table[:, arm[a], recognizer[r], point[p], cell[c]] = sums
+    return _Tally(arms, recognizers, points, table[0], table[1])
+
+
+def _numbered(words: Iterable[WordT]) -> tuple[tuple[WordT, ...], dict[WordT, int]]:
+    """Each once, in order, and the place of each."""
+    found = tuple(sorted(set(words)))
+    return found, {word: place for place, word in enumerate(found)}
+
+
+def _hard(points: Iterable[_Point]) -> tuple[int, ...]:
+    found = sorted({each.severity for each in points if each.noise in CORRUPTIONS})
     return tuple(each for each in found if each in STANDARD_SEVERITIES) or tuple(found)
 
 
-def _points(answer: Answer) -> Iterator[_Group]:
-    for model in (None, answer.model):
-        for noise in _names(answer):
-            yield _Group(answer.arm, model, answer.held_out, noise, (answer.severity,))
+def _by_noise(points: Sequence[_Point], severities: Sequence[int] | None = None) -> dict[_Point, list[int]]:
+    """What makes one number, in order: places of each point, and of all corruptions together at its severity.
 
-
-def _means(answer: Answer, hard: tuple[int, ...]) -> Iterator[_Group]:
-    corrupted = answer.noise in CORRUPTIONS
-    if corrupted and answer.severity not in hard:
-        return
-    for model in (None, answer.model):
-        for noise in _names(answer):
-            yield _Group(answer.arm, model, answer.held_out, noise, hard if corrupted else (answer.severity,))
-
-
-def _names(answer: Answer) -> tuple[str, ...]:
-    return (answer.noise, ALL) if answer.noise in CORRUPTIONS else (answer.noise,)
+    With ``severities``, corruptions are taken together over these, under severity 0.
+    """
+    found: dict[_Point, list[int]] = defaultdict(list)
+    for place, each in enumerate(points):
+        corrupted = each.noise in CORRUPTIONS
+        if corrupted and severities is not None and each.severity not in severities:
+            continue
+        severity = 0 if corrupted and severities is not None else each.severity
+        for noise in (each.noise, ALL) if corrupted else (each.noise,):
+            found[_Point(noise, severity)].append(place)
+    return dict(sorted(found.items(), key=lambda item: (_place(item[0].noise), item[0].severity)))
 
 
 def _place(noise: str) -> tuple[int, str]:
@@ -151,58 +173,56 @@ def _place(noise: str) -> tuple[int, str]:
     return (known.index(noise) if noise in known else len(known), noise)
 
 
-def _order(item: tuple[_Group, list[Answer]]) -> tuple[object, ...]:
-    group = item[0]
-    return (_place(group.noise), group.severities, group.arm, group.held_out, group.model or "")
+def _rates(tally: _Tally, alpha: float) -> Iterator[NoiseRate]:
+    for point, places in _by_noise(tally.points).items():
+        for arm, name in enumerate(tally.arms):
+            for model, held_out, those in tally.sides():
+                of = np.ix_([arm], those, places)
+                right, count = (each[of].sum(axis=(0, 1, 2), dtype=np.float64) for each in (tally.right, tally.count))
+                if count.any():
+                    rate = clustered_rate(right[count > 0], count[count > 0], 1 - alpha)
+                    yield NoiseRate(name, model, held_out, point.noise, point.severity, rate)
 
 
-def _rate(group: _Group, answers: Sequence[Answer], alpha: float) -> NoiseRate:
-    cells: dict[str, list[bool]] = defaultdict(list)
-    for each in answers:
-        cells[each.cell].append(bool(each.correct))
-    correct, counts = (np.array([of(each) for each in cells.values()], np.float64) for of in (sum, len))
-    rate = clustered_rate(correct, counts, 1 - alpha)
-    return NoiseRate(group.arm, group.model, group.held_out, group.noise, group.severities[0], rate)
+def _gains(tally: _Tally, baseline: str, hard: tuple[int, ...], seed: int, alpha: float) -> Iterator[NoiseGain]:
+    found = list(_compared(tally, baseline, hard))
+    effects = _effects([100 * (each.own - each.other) for each in found], seed, alpha)
+    for each, effect in zip(found, effects, strict=True):
+        own, other = float(each.own.mean()), float(each.other.mean())
+        yield NoiseGain(each.arm, each.model, each.held_out, each.noise, each.severities, own, other, effect)
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A group beside its baseline: ``(C,)`` shares of right answers in each cell."""
+    """An arm beside its baseline: ``(C,)`` shares of right answers in each cell that has both."""
 
-    group: _Group
+    arm: str
+    model: str | None
+    held_out: bool
+    noise: str
+    severities: tuple[int, ...]
     own: NDArray[np.float64]
     other: NDArray[np.float64]
 
 
-def _gains(groups: dict[_Group, list[Answer]], baseline: str, seed: int, alpha: float) -> Iterator[NoiseGain]:
-    compared = []
-    for group, found in sorted(groups.items(), key=_order):
-        rival = groups.get(_Group(baseline, group.model, group.held_out, group.noise, group.severities), [])
-        if group.arm != baseline and (both := _compared(group, found, rival)):
-            compared.append(both)
-    effects = _effects([100 * (each.own - each.other) for each in compared], seed, alpha)
-    for each, effect in zip(compared, effects, strict=True):
-        group, own, other = each.group, float(each.own.mean()), float(each.other.mean())
-        yield NoiseGain(group.arm, group.model, group.held_out, group.noise, group.severities, own, other, effect)
+def _compared(tally: _Tally, baseline: str, hard: tuple[int, ...]) -> Iterator[_Compared]:
+    rival = tally.arms.index(baseline)
+    for point, places in _by_noise(tally.points, hard).items():
+        severities = hard if point.noise in (ALL, *CORRUPTIONS) else (point.severity,)
+        for arm, name in enumerate(tally.arms):
+            for model, held_out, those in tally.sides() if arm != rival else ():
+                own, other = _paired(tally, np.ix_([arm, rival], those, places))
+                if len(own):
+                    yield _Compared(name, model, held_out, point.noise, severities, own, other)
 
 
-def _compared(group: _Group, own: Sequence[Answer], other: Sequence[Answer]) -> _Compared | None:
-    """What both arms have answers to, averaged within each cell; None when there are no such cells."""
-    mine, theirs = _by_pair(own), _by_pair(other)
-    cells: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for pair in (each for each in mine if each in theirs):
-        cells[pair.cell].append((float(np.mean(mine[pair])), float(np.mean(theirs[pair]))))
-    if not cells:
-        return None
-    shares = np.array([np.mean(cells[cell], axis=0) for cell in sorted(cells)])
-    return _Compared(group, shares[:, 0], shares[:, 1])
-
-
-def _by_pair(answers: Sequence[Answer]) -> dict[_Pair, list[bool]]:
-    found: dict[_Pair, list[bool]] = defaultdict(list)
-    for each in answers:
-        found[_Pair(each.cell, each.model, each.noise, each.severity)].append(bool(each.correct))
-    return found
+def _paired(tally: _Tally, of: tuple[NDArray[np.intp], ...]) -> NDArray[np.float64]:
+    """``(2, C)``: for each cell the mean share over those recognizers and points that both arms have answers to."""
+    right, count = tally.right[of], tally.count[of]
+    both = (count > 0).all(axis=0)
+    shares = np.where(both, right / np.maximum(count, 1), 0).sum(axis=(1, 2))
+    pairs = both.sum(axis=(0, 1))
+    return np.asarray(shares[:, pairs > 0] / pairs[pairs > 0], dtype=np.float64)
 
 
 def _effects(differences: Sequence[NDArray[np.float64]], seed: int, alpha: float) -> list[Effect]:
