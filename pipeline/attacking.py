@@ -11,19 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from calibration.contract import Contract, resize_rgb
+from calibration.contract import Contract
 from calibration.errors import BadModel, MissingFile
-from calibration.files import sha256_bytes
 from calibration.geometry import Array
 from patches.attacks import Attack, Region
 from pipeline.patch_bench.provenance import code_digest
 from pipeline.recognizers import Recognizer
+from pipeline.sample_input import Sizes, dice_of
 from pipeline.score import NoisedPicture, Seen
 
 if TYPE_CHECKING:
@@ -31,39 +33,40 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 PACKAGES = ("torch", "onnx2fx", "foolbox", "numpy", "opencv-python")
-CODE = ("pipeline.attacking", "patches.attacks")
+CODE = ("pipeline.attacking", "pipeline.sample_input", "patches.attacks")
 FINE = 8
 """A pixel's share in a polygon is counted on so many points a side."""
 
 
-def dice_of(name: str, seed: int) -> int:
-    """The seed of a sample's own randomness, 63 bits: the same in every batch, order, process and view."""
-    return int(sha256_bytes(f"{seed} {name}".encode())[:16], 16) >> 1
-
-
 class Twin:
-    """The torch twin of the recognizer under attack: kept for the next attack, gone with the next recognizer."""
+    """The torch twin of a recognizer, parity checked, on the processor, with one thread; or why there is none."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        from patches.surrogates import SurrogateSource
+        from patches.trial import load_on
+
+        self.network: Surrogate | None = None
+        self.reason = ""
+        try:
+            self.network = load_on("cpu", [SurrogateSource(recognizer.contract, recognizer.onnx)])[0]
+        except (BadModel, MissingFile) as error:
+            self.reason = f"it cannot be attacked: {error.message}"
+
+
+class Twins:
+    """Twins for all attacks, in any thread: each is made once, and gone when no attack holds it any more."""
 
     def __init__(self) -> None:
-        self._of: Recognizer | None = None
-        self._found: Surrogate | str = ""
+        self._held: WeakValueDictionary[tuple[str, str], Twin] = WeakValueDictionary()
+        self._lock = Lock()
 
-    def of(self, recognizer: Recognizer) -> Surrogate | str:
-        """The twin, its parity checked, on the processor and with one thread; or why there is none."""
-        if self._of is not recognizer:
-            self._found = _converted(recognizer)
-            self._of = recognizer
-        return self._found
-
-
-def _converted(recognizer: Recognizer) -> Surrogate | str:
-    from patches.surrogates import SurrogateSource
-    from patches.trial import load_on
-
-    try:
-        return load_on("cpu", [SurrogateSource(recognizer.contract, recognizer.onnx)])[0]
-    except (BadModel, MissingFile) as error:
-        return f"it cannot be attacked: {error.message}"
+    def of(self, recognizer: Recognizer) -> Twin:
+        """Its twin."""
+        key = (str(recognizer.onnx), recognizer.contract.model_dump_json())
+        with self._lock:
+            twin = self._held.get(key) or Twin(recognizer)
+            self._held[key] = twin
+        return twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Attacked:
 
     attack: Attack
     seed: int
-    twin: Twin = field(compare=False, repr=False)
+    twins: Twins = field(default_factory=Twins, compare=False, repr=False)
+    sizes: Sizes = field(default_factory=Sizes, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -98,24 +102,27 @@ class Attacked:
 
         Those of a model that takes bytes become bytes: rounded, they keep to the budget.
         """
-        twin = self.twin.of(recognizer)
-        if isinstance(twin, str):
-            return lambda pictures: [("failed", twin) for _ in pictures]
+        twin = self.twins.of(recognizer)
         return lambda pictures: [self._attacked(twin, each) for each in pictures]
 
-    def _attacked(self, twin: Surrogate, seen: Seen) -> NoisedPicture:
-        from patches.attacks import attack_images
-
+    def _attacked(self, twin: Twin, seen: Seen) -> NoisedPicture:
+        if twin.network is None:
+            return "failed", twin.reason
         if seen.truth is None:
             return "not-applicable", f"{self.attack} needs the true class, and nothing is known of it"
-        masks = masks_of(seen, self.attack.region, twin.contract)
+        masks = masks_of(seen, self.attack.region, twin.network.contract)
         if isinstance(masks, str):
             return "not-applicable", f"{self.attack} {masks}"
+        return self._within(masks, twin.network, seen, seen.truth)
+
+    def _within(self, masks: Masks, network: Surrogate, seen: Seen, truth: str) -> NoisedPicture:
+        from patches.attacks import attack_images
+
         try:
             found = attack_images(
-                twin,
-                at_input(seen.pixels, twin.contract)[None],
-                np.array([twin.index(seen.truth)]),
+                network,
+                self.sizes.at_input(seen.pixels, network.contract)[None],
+                np.array([network.index(truth)]),
                 str(self.attack),
                 sticker_mask=masks.sticker,
                 object_mask=masks.object,
@@ -123,12 +130,7 @@ class Attacked:
             )
         except BadModel as error:
             return "failed", error.message
-        return _scored_as(found, twin.contract)
-
-
-def at_input(pixels: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
-    """``(H, W, 3)`` resized as the recognizer gets it."""
-    return resize_rgb(pixels, contract.height, contract.width, contract.resize)
+        return _scored_as(found, network.contract)
 
 
 def _scored_as(found: NDArray[np.float32], contract: Contract) -> NoisedPicture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Literal
 
@@ -14,11 +14,12 @@ from pydantic import JsonValue
 from calibration.contract import Contract
 from calibration.errors import BadInput, BadUsage
 from patches.attacks import ATTACKS, Attack, attack_named
-from pipeline.attacking import Attacked, Twin, at_input, dice_of
+from pipeline.attacking import Attacked, Twins
 from pipeline.noises import CORRUPTIONS, SEVERITIES, TABLES, corrupt, table_for
 from pipeline.noises.corrupt import KINDS, MIN_SIDE_PX
 from pipeline.patch_bench.provenance import code_digest
 from pipeline.recognizers import Recognizer
+from pipeline.sample_input import Sizes, dice_of
 from pipeline.score import Noise, NoisedPicture, Seen
 
 Place = Literal["input", "camera"]
@@ -29,7 +30,7 @@ STANDARD_SEVERITIES = (3, 4, 5)
 
 ALL = "corruptions"
 PACKAGES = ("numpy", "opencv-python", "scipy", "pillow")
-CODE = ("pipeline.noised", "pipeline.noises.corrupt")
+CODE = ("pipeline.noised", "pipeline.sample_input", "pipeline.noises.corrupt")
 
 
 def noises_named(
@@ -46,15 +47,15 @@ def noises_named(
     for other names, with the nearest known, and for other severities, places and seeds.
     """
     _check(severities, seed, place)
-    twin = Twin()
+    twins, sizes = Twins(), Sizes()
     found: list[Noise] = []
     for kind in dict.fromkeys(each for name in names for each in _kinds(name)):
         if isinstance(kind, Attack):
-            found.append(Attacked(kind, seed, twin))
+            found.append(Attacked(kind, seed, twins, sizes))
         elif not severities:
             raise BadUsage(f"{kind} has no severity: whole numbers from 1 to 5 are expected", where="--severities")
         else:
-            found += [Corrupted(kind, severity, seed, place) for severity in dict.fromkeys(severities)]
+            found += [Corrupted(kind, severity, seed, place, sizes) for severity in dict.fromkeys(severities)]
     return tuple(found)
 
 
@@ -103,6 +104,7 @@ class Corrupted:
     severity: int
     seed: int
     place: Place
+    sizes: Sizes = field(default_factory=Sizes, compare=False, repr=False)
 
     @property
     def key(self) -> JsonValue:
@@ -124,7 +126,7 @@ class Corrupted:
         return lambda pictures: [self._corrupted(recognizer.contract, each) for each in pictures]
 
     def _corrupted(self, contract: Contract, seen: Seen) -> NoisedPicture:
-        pixels = at_input(seen.pixels, contract) if self.place == "input" else seen.pixels
+        pixels = self.sizes.at_input(seen.pixels, contract) if self.place == "input" else seen.pixels
         height, width = pixels.shape[:2]
         if min(height, width) < MIN_SIDE_PX:
             reason = f"{self.name} needs {MIN_SIDE_PX} x {MIN_SIDE_PX} px, the picture has {width} x {height}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from pipeline.localizing import LocalizedFrame, localize_session, session_sheets
 from pipeline.noised import STANDARD_SEVERITIES, Corrupted, noises_named
 from pipeline.noises import CORRUPTIONS, SEVERITIES, corrupt
 from pipeline.recognizers import Recognizer, load_recognizer, open_session, zoo_folder
+from pipeline.sample_input import Sizes
 from pipeline.score import Noise, NoisedPicture, Seen, softmax
 
 ZOO = ("resnet", "cct", "mobilenetv2")
@@ -273,7 +276,7 @@ def test_adversarial_pictures_are_scored_as_they_are(zoo: dict[str, Recognizer],
     noise = only("pgd10-4")
     shown = pictures(noise, zoo["resnet"], crops)
     assert np.abs(255 * shown[0] - np.rint(255 * shown[0])).max() > 0.1
-    twin = noise.twin.of(zoo["resnet"])
+    twin = noise.twins.of(zoo["resnet"]).network
     pixels = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2)
     with torch.no_grad():
         expected = twin.logits(pixels).numpy()
@@ -360,12 +363,43 @@ def test_what_cannot_be_converted_fails_for_the_attack_alone(tmp_path: Path, cro
     assert isinstance(only("fog").on(tiny)([red])[0], np.ndarray)
 
 
-def test_a_recognizer_is_converted_once_for_all_attacks(zoo: dict[str, Recognizer], crops: list[Seen]):
+def test_a_recognizer_is_converted_once_for_all_attacks_that_hold_it(zoo: dict[str, Recognizer]):
     first, second = noises_named(["fgsm-2", "fgsm-4"], seed=0)
     assert isinstance(first, Attacked)
-    assert first.twin is second.twin
-    assert first.twin.of(zoo["cct"]) is second.twin.of(zoo["cct"])
-    assert first.twin.of(zoo["resnet"]).name == "resnet"
+    assert first.twins is second.twins
+    held = first.twins.of(zoo["cct"])
+    assert second.twins.of(zoo["cct"]) is held
+    assert first.twins.of(zoo["resnet"]).network.name == "resnet"
+    gone = weakref.ref(held)
+    del held
+    assert gone() is None
+
+
+def test_threads_change_nothing(zoo: dict[str, Recognizer], crops: list[Seen]):
+    """Several recognizers and noises at a time, as scoring asks them."""
+    names = ["fog", "pgd2-4", "fgsm-4-object"]
+    jobs = [(noise, model) for noise in range(len(names)) for model in ZOO]
+    alone = [pictures(noises_named([names[noise]], (4,), seed=0)[0], zoo[model], crops[:2]) for noise, model in jobs]
+    shared = noises_named(names, (4,), seed=0)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda job: pictures(shared[job[0]], zoo[job[1]], crops[:2]), jobs))
+    assert all(
+        same(one, other)
+        for ours, theirs in zip(alone, found, strict=True)
+        for one, other in zip(ours, theirs, strict=True)
+    )
+
+
+def test_a_crop_is_shrunk_once_and_not_held(zoo: dict[str, Recognizer]):
+    sizes, contract = Sizes(), zoo["cct"].contract
+    crop = np.zeros((90, 90, 3), np.uint8)
+    small = sizes.at_input(crop, contract)
+    assert small.shape == (48, 48, 3)
+    assert sizes.at_input(crop, zoo["resnet"].contract) is small
+    assert sizes.at_input(crop, contract.model_copy(update={"height": 30})).shape == (30, 48, 3)
+    gone = weakref.ref(small)
+    del crop, small
+    assert gone() is None
 
 
 def test_corruptions_are_values():
