@@ -202,6 +202,13 @@ def built_in(provider: str) -> str:
     return wanted
 
 
+def runtime_version() -> str:
+    """The version of onnxruntime that recognizers run in."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
 def require_provider(provider: Provider) -> None:
     """Raise :class:`NoProvider` unless a session really runs on ``provider`` here, tried with a model of one node."""
     start_session(smallest_model(), "the smallest model", provider, 1)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from capture.plan import Condition
 from capture.session import FrameRecord, Session
 from pipeline.localizing import LocalizedFrame, session_sheets, stored_picture
 from pipeline.score import Crop, Missed, Sample, Shown
+
+if TYPE_CHECKING:
+    from pipeline.views import ViewOrder
 
 MIN_VISIBLE = 0.9
 """A crop of which less than this share lies in the picture shows another object than the one that was asked for."""
@@ -69,7 +73,9 @@ def _below(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in names)
 
 
-def session_samples(session: Session, localized: Sequence[LocalizedFrame]) -> Iterator[Sample]:
+def session_samples(
+    session: Session, localized: Sequence[LocalizedFrame], views: ViewOrder | None = None
+) -> Iterator[Sample]:
     """One sample a frame: the natural crop, an upright box around the sticker, as a detector would cut it."""
     sheets = session_sheets(session)
     by_index = {each.index: each for each in localized}

@@ -21,6 +21,7 @@ from calibration.geometry import apply_homography
 from calibration.sheet import Sheet
 from capture.session import FrameRecord, read_session
 from patches.attacks import ATTACKS
+from pipeline.answering import softmax
 from pipeline.attacking import Attacked
 from pipeline.declaring import add_model
 from pipeline.localizing import LocalizedFrame, localize_session, session_sheets, stored_picture
@@ -28,7 +29,7 @@ from pipeline.noised import STANDARD_SEVERITIES, Corrupted, noises_named
 from pipeline.noises import CORRUPTIONS, SEVERITIES, corrupt
 from pipeline.recognizers import Recognizer, load_recognizer, open_session, zoo_folder
 from pipeline.sample_input import Sizes
-from pipeline.score import Noise, NoisedPicture, Seen, softmax
+from pipeline.score import Noise, NoisedPicture, Seen
 
 ZOO = ("resnet", "cct", "mobilenetv2")
 SMALL = ("fgsm-4", "pgd3-4", "pgd3m-8", "pgd3-4-outside", "pgd3-4-object", "sticker")
