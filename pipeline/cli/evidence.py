@@ -1,0 +1,216 @@
+"""``dpcam export --evidence`` and ``dpcam evidence``: a zip that another laboratory can score again without the rig."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from calibration.errors import BadEvidence, BadUsage, DpcamError, LimitNotMet
+from pipeline.cli.command import DryRunOption, LabOption, command, new_group
+from pipeline.cli.context import enter_lab
+from pipeline.cli.output import progress_bar
+from pipeline.cli.sessions import ModelsOption, ProviderOption, SessionArgument, _names
+from pipeline.result import Result
+
+if TYPE_CHECKING:
+    from capture.session import Session
+    from pipeline.evidence.check import Problem
+    from pipeline.evidence.compare import Comparison
+    from pipeline.evidence.manifest import Evidence
+    from pipeline.recognizers import Recognizer
+
+group = new_group("Evidence packs of other laboratories: check and score again, unpack.")
+PackArgument = Annotated[Path, typer.Argument(help="The evidence pack.", metavar="PACK.zip")]
+UNPACKED = "pack"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    command(app, "export")(export)
+    app.add_typer(group, name="evidence")
+
+
+def export(
+    session: SessionArgument,
+    evidence: Annotated[bool, typer.Option("--evidence", help="Session, recognizers and answers as one zip.")] = False,
+    models: ModelsOption = None,
+    report: Annotated[bool, typer.Option("--report", help="Put the session's report in as well.")] = False,
+    provider: ProviderOption = "cpu",
+    out: Annotated[Path | None, typer.Option(help="File to write; in the session's derived/ by default.")] = None,
+    lab: LabOption = Path(),
+    dry_run: DryRunOption = False,
+) -> Result:
+    """Write an evidence pack: what another laboratory needs to score the session again, without the rig."""
+    from capture.session import read_session
+    from pipeline.lab import select_recognizers
+
+    if not evidence:
+        raise BadUsage("say what to export: --evidence", hint="a table of the frames: dpcam session export")
+    _refuse_while_written(session)
+    opened = read_session(session)
+    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), _names(models))
+    if dry_run:
+        return _would_pack(opened, recognizers)
+    return _packed(opened, recognizers, provider, report, out)
+
+
+@command(group, "check")
+def check(
+    pack: PackArgument,
+    score: Annotated[bool, typer.Option("--score/--no-score", help="Score the session again.")] = True,
+    tolerance: Annotated[
+        float, typer.Option(help="How far apart two numbers may be; 0: identical to the last bit.", min=0, max=1)
+    ] = 0.0,
+    provider: Annotated[
+        Literal["cpu", "cuda"] | None, typer.Option(help="Execution provider, enforced; that of the pack by default.")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder to unpack in, and clean up after; the system's own by default.")
+    ] = None,
+) -> Result:
+    """Check a pack wholly: every byte against what was packed, then score it again and compare the answers."""
+    from calibration.files import make_folder, sha256_file
+    from pipeline.evidence.check import find_problems, score_again
+    from pipeline.evidence.unpack import unpack
+
+    data = {"evidence": str(pack), "sha256": sha256_file(pack), **_compared(None)}
+    if work:
+        make_folder(work)
+    with tempfile.TemporaryDirectory(dir=work, prefix="dpcam-evidence-") as folder, progress_bar("checking") as bar:
+        at = Path(folder).resolve() / UNPACKED
+        try:
+            evidence = unpack(pack, at)
+            data |= _sizes(pack, evidence)
+            if problems := find_problems(at, evidence):
+                return _refused(data, [_as_error(each) for each in problems])
+            total = evidence.answers
+            found = score_again(at, evidence, provider, lambda n: bar(n / max(total, 1), str(n))) if score else None
+        except BadEvidence as error:
+            return _refused(data, [error])
+    return _checked(data | _compared(found), evidence, found, tolerance)
+
+
+@command(group, "unpack")
+def unpack_pack(
+    pack: PackArgument,
+    out: Annotated[Path | None, typer.Option(help="Folder to make; named as the pack by default.")] = None,
+    dry_run: DryRunOption = False,
+) -> Result:
+    """Unpack a pack safely: the session, and a lab whose bench is the pack's recognizers."""
+    from calibration.files import sha256_file
+    from pipeline.evidence.names import SESSION
+    from pipeline.evidence.unpack import read_evidence, unpack
+
+    folder = out or Path(pack.stem)
+    evidence = read_evidence(pack) if dry_run else unpack(pack, folder)
+    data = {"evidence": str(pack), "sha256": sha256_file(pack), **_sizes(pack, evidence)}
+    data |= {"unpacked_bytes": evidence.total_bytes, "folder": str(folder), "session": str(folder / SESSION)}
+    lines = [
+        f"{'would unpack' if dry_run else 'unpacked'} {len(evidence.files)} files, {evidence.total_bytes / 1e6:.1f} MB",
+        f"score it: dpcam score {folder / SESSION} --lab {folder} --provider {evidence.provider}",
+        str(folder),
+    ]
+    return Result(data=data, lines=lines)
+
+
+def _refuse_while_written(session: Path) -> None:
+    """:class:`SessionLocked` while a capture writes to the session."""
+    from capture.frame import Clock
+    from capture.new_session import this_machine
+    from capture.repair import find_damage
+
+    find_damage(session, machine=this_machine(), clock=Clock())
+
+
+def _would_pack(session: Session, recognizers: list[Recognizer]) -> Result:
+    from pipeline.evidence.pack import session_files
+
+    paths = [session.folder / name for name in session_files(session)] + [each.onnx for each in recognizers]
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    data = {"evidence": None, "files": len(paths), "bytes": size, "models": [each.name for each in recognizers]}
+    words = f"would pack {len(paths)} files, {size / 1e6:.1f} MB, with the answers of {len(recognizers)} recognizers"
+    return Result(data=data, lines=[words])
+
+
+def _packed(
+    session: Session, recognizers: list[Recognizer], provider: Literal["cpu", "cuda"], report: bool, out: Path | None
+) -> Result:
+    from pipeline.derived import derived_path
+    from pipeline.evidence.pack import Content, pack
+    from pipeline.evidence.scores import kept_scores
+    from pipeline.steps import report_session
+
+    total = max(len(session.frames), 1)
+    with progress_bar("scoring") as bar:
+        answers = kept_scores(session, recognizers, provider, lambda n: bar(n / total, str(n)))
+        page = report_session(session, recognizers, provider, None, lambda n: None).path if report else None
+    hashes = [session.event_count, [frame.sha256 for frame in session.frames], report, provider]
+    hashes += [[each.contract.model_dump(mode="json") for each in recognizers]]
+    path = out or derived_path(session.folder, "evidence", ".zip", hashes)
+    with progress_bar("packing") as bar:
+        content = Content(session, recognizers, provider, answers, page)
+        done = pack(content, path, lambda n, of: bar(n / of, str(n)))
+    data = {
+        "evidence": str(done.path),
+        "sha256": done.sha256,
+        "files": len(done.evidence.files),
+        "bytes": done.bytes,
+        "unpacked_bytes": done.evidence.total_bytes,
+        "answers": done.evidence.answers,
+        "models": {each.name: each.licence for each in done.evidence.models},
+    }
+    unlicensed = [each.name for each in done.evidence.models if not each.licence]
+    lines = [f"{len(done.evidence.files)} files, {done.bytes / 1e6:.1f} MB, {done.evidence.answers} answers"]
+    lines += [f"no licence is stated for {', '.join(unlicensed)}: may they be handed on?"] if unlicensed else []
+    lines += [f"sha256 {done.sha256}: tell it to the other laboratory by another way", str(done.path)]
+    return Result(data=data, lines=lines)
+
+
+def _sizes(pack: Path, evidence: Evidence) -> dict[str, int]:
+    return {"files": len(evidence.files), "bytes": pack.stat().st_size}
+
+
+def _compared(found: Comparison | None) -> dict[str, Any]:
+    return {
+        "identical": found.identical if found else None,
+        "max_difference": found.max_difference if found else None,
+        "largest": found.largest if found else "",
+        "compared": found.compared if found else 0,
+        "changed": found.changed if found else 0,
+        "problems": [],
+    }
+
+
+def _refused(data: dict[str, Any], errors: list[BadEvidence]) -> Result:
+    """A pack that is not what was packed: nothing of it was scored."""
+    return Result(data=data | {"problems": [error.message for error in errors]}, errors=errors)
+
+
+def _as_error(problem: Problem) -> BadEvidence:
+    return BadEvidence(problem.message, where=problem.where)
+
+
+def _checked(data: dict[str, Any], evidence: Evidence, found: Comparison | None, tolerance: float) -> Result:
+    lines = [
+        f"{len(evidence.files)} files are what was packed",
+        f"sha256 {data['sha256']}: compare it with what the laboratory named to you by another way",
+    ]
+    if found is None:
+        return Result(data=data, lines=lines)
+    lines += [_words(found)]
+    errors: list[DpcamError] = []
+    if not found.within(tolerance):
+        hint = f"packed by dpcam {evidence.dpcam} on {evidence.machine}; --tolerance says how far apart they may be"
+        errors = [LimitNotMet(_words(found), hint=hint, where=found.largest)]
+    return Result(data=data | {"problems": list(found.changes)}, lines=lines, errors=errors)
+
+
+def _words(found: Comparison) -> str:
+    if found.identical:
+        return f"{found.compared} answers scored again: identical numbers"
+    apart = f", numbers up to {found.max_difference:.3g} apart ({found.largest})" if found.largest else ""
+    other = f", {found.changed} say something else: {found.changes[0]}" if found.changed else ""
+    return f"{found.compared} answers scored again{apart}{other}"
