@@ -73,8 +73,7 @@ def check(
 ) -> Result:
     """Check a pack wholly: every byte against what was packed, then score it again and compare the answers."""
     from calibration.files import make_folder, sha256_file
-    from pipeline.evidence.check import find_problems, score_again
-    from pipeline.evidence.unpack import unpack
+    from pipeline.evidence.check import open_pack, score_again
 
     data = {"evidence": str(pack), "sha256": sha256_file(pack), **_compared(None)}
     if work:
@@ -82,9 +81,9 @@ def check(
     with tempfile.TemporaryDirectory(dir=work, prefix="dpcam-evidence-") as folder, progress_bar("checking") as bar:
         at = Path(folder).resolve() / UNPACKED
         try:
-            evidence = unpack(pack, at)
+            evidence, problems = open_pack(pack, at)
             data |= _sizes(pack, evidence)
-            if problems := find_problems(at, evidence):
+            if problems:
                 return _refused(data, [_as_error(each) for each in problems])
             total = evidence.answers
             found = score_again(at, evidence, provider, lambda n: bar(n / max(total, 1), str(n))) if score else None
@@ -99,14 +98,17 @@ def unpack_pack(
     out: Annotated[Path | None, typer.Option(help="Folder to make; named as the pack by default.")] = None,
     dry_run: DryRunOption = False,
 ) -> Result:
-    """Unpack a pack safely: the session, and a lab whose bench is the pack's recognizers."""
+    """Unpack a pack that is what was packed: its session, and a lab whose bench is its recognizers."""
     from calibration.files import sha256_file
+    from pipeline.evidence.check import open_pack
     from pipeline.evidence.names import SESSION
-    from pipeline.evidence.unpack import read_evidence, unpack
+    from pipeline.evidence.unpack import read_evidence
 
     folder = out or Path(pack.stem)
-    evidence = read_evidence(pack) if dry_run else unpack(pack, folder)
+    evidence, problems = (read_evidence(pack), []) if dry_run else open_pack(pack, folder)
     data = {"evidence": str(pack), "sha256": sha256_file(pack), **_sizes(pack, evidence)}
+    if problems:
+        return _refused(data, [_as_error(each) for each in problems])
     data |= {"unpacked_bytes": evidence.total_bytes, "folder": str(folder), "session": str(folder / SESSION)}
     lines = [
         f"{'would unpack' if dry_run else 'unpacked'} {len(evidence.files)} files, {evidence.total_bytes / 1e6:.1f} MB",

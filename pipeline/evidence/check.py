@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from calibration.errors import BadEvidence, BadInput
 from calibration.files import sha256_file
 from capture.check import check_session
-from capture.session import JOURNAL, read_session
+from capture.session import read_session
 from pipeline.evidence.compare import Comparison, compare
+from pipeline.evidence.lines import LINES, MOST_LINES, changed_lines, file_lines
 from pipeline.evidence.manifest import Evidence, PackedModel, sums_text
-from pipeline.evidence.names import JOURNAL_LINES, MANIFEST, SCORE_LINES, SCORES, SESSION, SUMS
-from pipeline.evidence.pack import file_lines, line_hashes, session_files
+from pipeline.evidence.names import MANIFEST, SCORES, SESSION, SUMS
+from pipeline.evidence.pack import session_files
 from pipeline.evidence.scores import from_lines, kept_scores
+from pipeline.evidence.unpack import unpack
 from pipeline.recognizers import Provider, Recognizer, load_recognizer
-
-_LINES = {f"{SESSION}/{JOURNAL}": JOURNAL_LINES, SCORES: SCORE_LINES}
-"""Files of which it is known what hash each line has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,18 @@ class Problem:
 
     where: str
     message: str
+
+
+def open_pack(pack: Path, folder: Path) -> tuple[Evidence, list[Problem]]:
+    """Unpack ``pack`` into the new ``folder`` and look into everything; with problems, the folder does not stay.
+
+    Errors as :func:`pipeline.evidence.unpack.unpack`.
+    """
+    evidence = unpack(pack, folder)
+    problems = find_problems(folder, evidence)
+    if problems:
+        shutil.rmtree(folder)
+    return evidence, problems
 
 
 def find_problems(folder: Path, evidence: Evidence) -> list[Problem]:
@@ -62,20 +73,16 @@ def _changed_manifest(folder: Path, evidence: Evidence) -> Iterator[Problem]:
 
 
 def _changed_files(folder: Path, evidence: Evidence) -> Iterator[Problem]:
-    for each in evidence.files:
-        if sha256_file(folder / each.path) != each.sha256:
-            line = _changed_line(folder, each.path)
-            yield Problem(each.path, f"{each.path}{line}: other bytes than were packed")
+    changed = [each.path for each in evidence.files if sha256_file(folder / each.path) != each.sha256]
+    for name in changed:
+        lines = [] if LINES.get(name) in changed else changed_lines(folder, name)
+        yield Problem(name, f"{name}{_in_words(lines)}: other bytes than were packed")
 
 
-def _changed_line(folder: Path, name: str) -> str:
-    """Which line of a file is not what was packed, as far as one can tell."""
-    if name not in _LINES:
-        return ""
-    due, found = file_lines(folder / _LINES[name]), line_hashes(file_lines(folder / name))
-    wrong = [number for number, (a, b) in enumerate(zip_longest(due, found), 1) if a != b]
-    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    return f", line {wrong[0]}{more}" if wrong else ""
+def _in_words(lines: list[int]) -> str:
+    if len(lines) <= 1:
+        return f", line {lines[0]}" if lines else ""
+    return ", lines " + ", ".join(map(str, lines[: MOST_LINES - 1])) + (", ..." if len(lines) == MOST_LINES else "")
 
 
 def _contradictions(folder: Path, evidence: Evidence) -> Iterator[Problem]:

@@ -11,12 +11,14 @@ import platform
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from calibration.errors import BadEvidence, MissingFile
 from calibration.files import read_document, sha256_file
 from capture.session import HEADER, JOURNAL, SEAL, Seal, Session, inside
 from pipeline.derived import code_version
+from pipeline.evidence.lines import file_lines, line_hashes
 from pipeline.evidence.manifest import (
     MAX_MANIFEST_BYTES,
     Evidence,
@@ -53,9 +55,6 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 COMPRESSED = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".pdf"})
 """Files that do not become smaller."""
-
-LINE_DIGITS = 16
-"""Digits of a line's hash: they find a line that was changed, what proves it is the hash of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +133,6 @@ def refuse_names(names: Sequence[str]) -> None:
         )
 
 
-def line_hashes(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """A line of hash for each line; the last line may lack its newline."""
-    return (hashlib.sha256(line).hexdigest()[:LINE_DIGITS].encode() + b"\n" for line in lines)
-
-
-def file_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file with their ends; :class:`MissingFile` when it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            yield from stream
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
 def file_blocks(path: Path) -> Iterator[bytes]:
     """The content of a file in blocks; :class:`MissingFile` when it cannot be read."""
     try:
@@ -155,7 +140,7 @@ def file_blocks(path: Path) -> Iterator[bytes]:
             while block := stream.read(BLOCK):
                 yield block
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise MissingFile(f"cannot read {path}: {error.strerror or error}", where=str(path)) from error
 
 
 def contract_name(recognizer: Recognizer) -> str:
@@ -172,13 +157,13 @@ def _members(content: Content) -> Iterator[Member]:
     session = content.session
     for name, sha256 in session_files(session).items():
         path = inside(session.folder, name, HEADER)
-        yield Member(f"{SESSION}/{name}", lambda path=path: file_blocks(path), sha256)  # type: ignore[misc]
+        yield Member(f"{SESSION}/{name}", partial(file_blocks, path), sha256)
     for each in content.recognizers:
         contract = each.contract.model_dump_json(indent=1).encode() + b"\n"
         yield _member(contract_name(each), contract)
-        yield Member(onnx_name(each), lambda path=each.onnx: file_blocks(path), each.contract.sha256)  # type: ignore[misc]
+        yield Member(onnx_name(each), partial(file_blocks, each.onnx), each.contract.sha256)
     if content.report is not None:
-        yield Member(REPORT, lambda path=content.report: file_blocks(path))  # type: ignore[misc]
+        yield Member(REPORT, partial(file_blocks, content.report))
     yield Member(SCORES, lambda: map(as_line, content.answers))
     yield Member(SCORE_LINES, lambda: line_hashes(map(as_line, content.answers)))
     yield Member(JOURNAL_LINES, lambda: line_hashes(file_lines(session.folder / JOURNAL)))
@@ -257,7 +242,3 @@ def _refuse_manifest(written: bytes) -> None:
 
 def _relative(session: Session, path: Path) -> str:
     return path.relative_to(session.folder).as_posix()
-
-
-def _unreadable(path: Path, error: OSError) -> MissingFile:
-    return MissingFile(f"cannot read {path}: {error.strerror or error}", where=str(path))

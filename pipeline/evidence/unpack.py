@@ -22,6 +22,7 @@ from calibration.errors import BadEvidence, BadInput, DiskFull, MissingFile
 from calibration.files import not_writable, sync_folder, write_text
 from capture.session import HEADER, JOURNAL
 from pipeline.config import LAB_FILE
+from pipeline.evidence.lines import LINES, changed_lines
 from pipeline.evidence.manifest import MAX_MANIFEST_BYTES, Evidence, PackedFile, parse_manifest
 from pipeline.evidence.names import (
     JOURNAL_LINES,
@@ -41,6 +42,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, Runt
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _SUMS_LINE_BYTES = 2**11
+_ENDLESS = 2**62
 
 
 def unpack(pack: Path, folder: Path) -> Evidence:
@@ -56,7 +58,7 @@ def unpack(pack: Path, folder: Path) -> Evidence:
         _extract(archive, members[MANIFEST], members[MANIFEST].file_size, aside)
         _extract(archive, members[SUMS], members[SUMS].file_size, aside)
         for each in evidence.files:
-            _extract(archive, members[each.path], each.bytes, aside)
+            _extract_named(archive, members[each.path], each, aside)
         write_text(aside / LAB_FILE, lab_toml(evidence))
     return evidence
 
@@ -69,7 +71,7 @@ def read_evidence(pack: Path) -> Evidence:
 
 def lab_toml(evidence: Evidence) -> str:
     """The settings of a lab with the recognizers of a pack."""
-    folders = json.dumps([str(PurePosixPath(each.contract).parent) for each in evidence.models])
+    folders = json.dumps([str(PurePosixPath(each.contract).parent) for each in evidence.models], ensure_ascii=False)
     return f'[lab]\nname = "evidence"\n\n[models]\nzoo = false\nfolders = {folders}\n'
 
 
@@ -158,7 +160,8 @@ def _refuse_unlisted(evidence: Evidence) -> None:
 def _refuse_other_size(stated: PackedFile, info: zipfile.ZipInfo | None) -> None:
     if info is None:
         raise BadEvidence(f"{stated.path} is named by {MANIFEST}, but is not in the pack", where=stated.path)
-    if info.file_size != stated.bytes:
+    # Of those with lines the beginning is unpacked, to say which line is not what was packed.
+    if info.file_size != stated.bytes and stated.path not in LINES:
         message = f"{stated.path} has {info.file_size} bytes, {MANIFEST} states {stated.bytes}"
         raise BadEvidence(message, where=stated.path)
 
@@ -173,6 +176,14 @@ def _refuse_no_room(evidence: Evidence, folder: Path) -> None:
         )
 
 
+def _extract_named(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stated: PackedFile, folder: Path) -> None:
+    try:
+        _extract(archive, info, stated.bytes, folder)
+    except BadEvidence as error:
+        line = "".join(f", from line {number} on" for number in changed_lines(folder, stated.path)[:1])
+        raise BadEvidence(error.message + line, where=stated.path) from error
+
+
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int, folder: Path) -> None:
     path = folder / info.orig_filename
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,16 +195,16 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int, folder:
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> Iterator[bytes]:
     """The content of a member in blocks: exactly ``size`` bytes whose checksum is right."""
     name = info.orig_filename
-    # The library gives out as many bytes as the directory says, however many there are: one more shows them.
+    # The library gives out as many bytes as the zip's directory says, however many there are; we want to know.
     info = copy(info)
-    info.file_size = size + 1
+    info.file_size = _ENDLESS
     left = size
     with _reading(name), archive.open(info) as stream:
         while block := stream.read(min(BLOCK, left + 1)):
+            yield block[:left]
             left -= len(block)
             if left < 0:
                 raise BadEvidence(f"{name} goes on behind the {size} bytes that are stated", where=name)
-            yield block
     if left:
         raise BadEvidence(f"{name} ends {left} bytes before the {size} that are stated", where=name)
 
