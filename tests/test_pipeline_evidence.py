@@ -20,6 +20,7 @@ from calibration.files import sha256_bytes, sha256_file
 from capture.session import read_session
 from pipeline.evidence.check import find_problems, open_pack, score_again
 from pipeline.evidence.compare import compare
+from pipeline.evidence.manifest import other_versions
 from pipeline.evidence.pack import Content, Packed, pack
 from pipeline.evidence.unpack import unpack
 from pipeline.recognizers import load_recognizers, zoo_folder
@@ -318,6 +319,13 @@ def test_answers_are_compared_by_what_they_answer(again: list[Answer], compared:
     assert found.identical == (changed == 0 and difference == 0)
     assert found.within(0.2) == (changed == 0)
     assert ("000001 by net" in found.largest) == (difference > 0)
+
+
+def test_what_is_of_another_version_here_is_said(small: Packed):
+    assert other_versions(small.evidence) == []
+    packages = small.evidence.packages | {"numpy": "1.0"}
+    elsewhere = small.evidence.model_copy(update={"dpcam": "9.9", "packages": packages})
+    assert [each.split()[:2] for each in other_versions(elsewhere)] == [["dpcam", "9.9"], ["numpy", "1.0"]]
 
 
 # The real program: packed in a lab, checked where there is none

@@ -202,10 +202,12 @@ def _checked(data: dict[str, Any], evidence: Evidence, found: Comparison | None,
     ]
     if found is None:
         return Result(data=data, lines=lines)
+    from pipeline.evidence.manifest import other_versions
+
     lines += [_words(found)]
     errors: list[DpcamError] = []
     if not found.within(tolerance):
-        hint = f"packed by dpcam {evidence.dpcam} on {evidence.machine}; --tolerance says how far apart they may be"
+        hint = "; ".join([*other_versions(evidence), "--tolerance says how far apart numbers may be"])
         errors = [LimitNotMet(_words(found), hint=hint, where=found.largest)]
     return Result(data=data | {"problems": list(found.changes)}, lines=lines, errors=errors)
 

@@ -35,9 +35,12 @@ def open_pack(pack: Path, folder: Path) -> tuple[Evidence, list[Problem]]:
     Errors as :func:`pipeline.evidence.unpack.unpack`.
     """
     evidence = unpack(pack, folder)
-    problems = find_problems(folder, evidence)
-    if problems:
-        shutil.rmtree(folder)
+    problems: list[Problem] | None = None
+    try:
+        problems = find_problems(folder, evidence)
+    finally:
+        if problems != []:
+            shutil.rmtree(folder)
     return evidence, problems
 
 

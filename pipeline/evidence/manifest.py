@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from calibration.errors import BadEvidence
 from calibration.files import Document, first_problem
+from pipeline.derived import code_version
 from pipeline.evidence.names import MANIFEST
 from pipeline.recognizers import Provider
 
@@ -106,6 +107,17 @@ def sums_text(files: Iterable[PackedFile], manifest: bytes) -> bytes:
 def installed_packages() -> dict[str, str]:
     """Versions of the packages that are installed of :data:`PACKAGES`."""
     return {name: version for name in PACKAGES if (version := _version(name))}
+
+
+def other_versions(evidence: Evidence) -> list[str]:
+    """What a pack was scored with and is not so here, in words: why last digits of numbers may differ."""
+    theirs = {"dpcam": evidence.dpcam, "python": evidence.python, "on": evidence.machine, **evidence.packages}
+    ours = {"dpcam": code_version(), "python": platform.python_version(), "on": this_system(), **installed_packages()}
+    return [
+        f"{name} {theirs.get(name, 'not')} there, {ours.get(name, 'not')} here"
+        for name in dict.fromkeys([*theirs, *ours])
+        if theirs.get(name) != ours.get(name)
+    ]
 
 
 def this_system() -> str:
