@@ -6,18 +6,22 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import BadImage, BadInput, MissingFile
-from calibration.files import read_bytes, readable_name
+from calibration.files import read_bytes, readable_name, sha256_bytes
 from calibration.sheet import Sheet
 from capture.picture import PICTURE_SUFFIXES, decode_picture
 from capture.plan import Condition
 from capture.session import FrameRecord, Session
 from pipeline.localizing import LocalizedFrame, session_sheets, stored_picture
-from pipeline.score import Missed, Sample
+from pipeline.score import Crop, Missed, Sample, Shown
+
+if TYPE_CHECKING:
+    from pipeline.views import ViewOrder
 
 MIN_VISIBLE = 0.9
 """A crop of which less than this share lies in the picture shows another object than the one that was asked for."""
@@ -39,7 +43,7 @@ class Folder:
         for path in self.files:
             name = readable_name(path.relative_to(self.root).as_posix())
             truth = readable_name(path.parent.name) if self.class_from_folder else self.label
-            yield Sample(name=name, arm="images", truth=truth, cell=name, crop=_file_crop(path, name))
+            yield _file_sample(path, name, truth)
 
 
 def list_folder(root: Path, *, class_from_folder: bool, label: str | None) -> Folder:
@@ -69,7 +73,9 @@ def _below(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in names)
 
 
-def session_samples(session: Session, localized: Sequence[LocalizedFrame]) -> Iterator[Sample]:
+def session_samples(
+    session: Session, localized: Sequence[LocalizedFrame], views: ViewOrder | None = None
+) -> Iterator[Sample]:
     """One sample a frame: the natural crop, an upright box around the sticker, as a detector would cut it."""
     sheets = session_sheets(session)
     by_index = {each.index: each for each in localized}
@@ -113,24 +119,39 @@ def natural_crop(pixels: Pixels, corners_px: NDArray[np.float64]) -> Pixels:
     return np.ascontiguousarray(pixels[rows[:, None], columns[None, :]])
 
 
-def _file_crop(path: Path, name: str) -> Callable[[], Pixels]:
-    def crop() -> Pixels:
-        try:
-            return decode_picture(read_bytes(path), name)
-        except MissingFile as error:
-            raise BadImage(error.message, where=name) from error
+def _file_sample(path: Path, name: str, truth: str | None) -> Sample:
+    try:
+        data = read_bytes(path)
+    except MissingFile as error:
+        lost: Crop = ("failed", error.message)
+        return Sample(name, "", "images", truth, name, name, lambda: [Shown("natural", 0, lost)])
+    return Sample(name, sha256_bytes(data), "images", truth, name, name, _shown(lambda: decode_picture(data, name)))
 
-    return crop
+
+def _shown(crop: Callable[[], Pixels]) -> Callable[[], list[Shown]]:
+    """The natural view alone."""
+    return lambda: [Shown("natural", 0, _status(crop))]
+
+
+def _status(crop: Callable[[], Pixels]) -> Crop:
+    try:
+        return crop()
+    except Missed as error:
+        return "missed", str(error)
+    except BadImage as error:
+        return "failed", error.message
 
 
 def _frame_sample(frame: FrameRecord, found: LocalizedFrame, sheets: Mapping[str, Sheet]) -> Sample:
     sheet = sheet_of(frame, found, sheets)
     return Sample(
         name=f"{frame.index:06d}",
+        sha256=frame.sha256,
         arm=arm_of(frame, found, sheets),
         truth=sheet.target.label if sheet else None,
         cell=condition_name(frame.shot.condition) if frame.shot else "unplanned",
-        crop=_frame_crop(frame, found),
+        cluster=f"{frame.index:06d}",
+        show=_shown(_frame_crop(frame, found)),
     )
 
 

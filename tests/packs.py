@@ -16,7 +16,7 @@ from calibration.files import sha256_bytes
 from capture.new_session import Input
 from capture.recorder import SessionWriter
 from capture.session import read_session
-from pipeline.evidence.manifest import PackedFile, sums_text
+from pipeline.evidence.manifest import PackedFile, ScoringOrder, sums_text
 from pipeline.evidence.pack import Content, Packed, pack
 from pipeline.evidence.scores import kept_scores
 
@@ -46,8 +46,8 @@ def small_pack(folder: Path, *, sealed: bool = True) -> Packed:
     """The pack of a small session and two recognizers that take color for class."""
     session = read_session(small_session(folder / "sessions", sealed=sealed))
     recognizers = [color_recognizer(folder / "models", name, held_out=name == "far") for name in ("near", "far")]
-    answers = kept_scores(session, recognizers, "cpu", lambda _: None)
-    return pack(Content(session, recognizers, "cpu", answers), folder / "small.zip", lambda done, total: None)
+    answers = kept_scores(session, recognizers, ScoringOrder(), lambda _: None)
+    return pack(Content(session, recognizers, ScoringOrder(), answers), folder / "small.zip", lambda done, total: None)
 
 
 def read_pack(path: Path) -> Files:

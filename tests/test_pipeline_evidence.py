@@ -20,11 +20,11 @@ from calibration.files import sha256_bytes, sha256_file
 from capture.session import read_session
 from pipeline.evidence.check import find_problems, open_pack, score_again
 from pipeline.evidence.compare import compare
-from pipeline.evidence.manifest import other_versions
+from pipeline.evidence.manifest import ScoringOrder, other_versions
 from pipeline.evidence.pack import Content, Packed, pack
 from pipeline.evidence.unpack import unpack
 from pipeline.recognizers import load_recognizers, zoo_folder
-from pipeline.score import Answer
+from pipeline.score import Line
 
 FRAME = "session/frames/staged-test/000001.png"
 JOURNAL = "session/events.jsonl"
@@ -48,7 +48,7 @@ def quiet(*_: object) -> None:
 def content(folder: Path, **more: object) -> Content:
     """Of a small session, without answers."""
     recognizers = [color_recognizer(folder / "models", "near")]
-    return replace(Content(read_session(small_session(folder)), recognizers, "cpu", ()), **more)
+    return replace(Content(read_session(small_session(folder)), recognizers, ScoringOrder(), ()), **more)
 
 
 # What is in a pack
@@ -139,6 +139,22 @@ def test_recognizers_whose_names_clash_elsewhere_are_not_packed(tmp_path: Path):
     both = [color_recognizer(tmp_path / folder, name) for folder, name in (("a", "near"), ("b", "Near"))]
     with pytest.raises(BadEvidence, match="same file"):
         pack(content(tmp_path, recognizers=both), tmp_path / "a.zip", quiet)
+
+
+@pytest.mark.parametrize(
+    ("order", "options"),
+    [
+        ({}, "--provider cpu"),
+        ({"provider": "cuda", "seed": 7}, "--provider cuda"),
+        ({"views": ["object"], "seed": 7}, "--provider cpu --views object --jitter 0 --seed 7"),
+        (
+            {"noises": ["fog"], "severities": [3, 5], "noise_at": "camera"},
+            "--provider cpu --noises fog --severities 3,5 --noise-at camera --seed 0",
+        ),
+    ],
+)
+def test_what_was_asked_can_be_asked_again(order: dict, options: str):
+    assert ScoringOrder(**order).options == options
 
 
 # What was changed is named
@@ -285,8 +301,8 @@ def test_a_whole_forgery_is_not_found_and_has_another_hash(files: Files, small: 
 # Answers held against answers
 
 
-def answered(sample: str = "000000", **more: object) -> Answer:
-    scored = Answer(sample, "bare", "cell", "net", False, "scored", truth="a", predicted="a", correct=True)
+def answered(sample: str = "000000", **more: object) -> Line:
+    scored = Line(sample, "bare", "cell", "net", False, "scored", truth="a", predicted="a", correct=True)
     return replace(scored, **{"probability": 0.9, "top": (("a", 0.9), ("b", 0.1)), **more})
 
 
@@ -312,7 +328,7 @@ ONE, TWO = answered(), answered("000001")
         ([], 0, 0, 2),
     ],
 )
-def test_answers_are_compared_by_what_they_answer(again: list[Answer], compared: int, difference: float, changed: int):
+def test_answers_are_compared_by_what_they_answer(again: list[Line], compared: int, difference: float, changed: int):
     found = compare([ONE, TWO], again)
     assert (found.compared, found.changed) == (compared, changed)
     assert found.max_difference == pytest.approx(difference)
@@ -344,7 +360,9 @@ def lab(captured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def packed(lab: Path) -> dict:
     """What ``dpcam export`` answers."""
-    return data("export", "--evidence", "sessions/one", "--models", "vgg,colors", "--report", "--out", "a.zip", cwd=lab)
+    (lab / "report.html").write_text("<!doctype html><p>PASS")
+    words = ("--models", "vgg,colors", "--report", "report.html", "--out", "a.zip")
+    return data("export", "--evidence", "sessions/one", *words, cwd=lab)
 
 
 def test_a_pack_scores_the_same_in_another_place(lab: Path, packed: dict, tmp_path: Path):
@@ -362,7 +380,7 @@ def test_the_answer_of_export(lab: Path, packed: dict):
     assert packed["models"] == {"vgg": "Apache-2.0", "colors": ""}
     names = read_pack(lab / "a.zip")
     assert packed["files"] == len(names) - 2
-    assert names["report.html"].lower().startswith(b"<!doctype html>")
+    assert names["report.html"] == b"<!doctype html><p>PASS"
 
 
 def test_an_unpacked_pack_is_a_session_in_a_lab_of_its_own(lab: Path, packed: dict, tmp_path: Path):
@@ -372,7 +390,10 @@ def test_an_unpacked_pack_is_a_session_in_a_lab_of_its_own(lab: Path, packed: di
     assert found == would
     scored = data("score", found["session"], "--lab", found["folder"], cwd=tmp_path)
     assert {row["model"] for row in scored["rows"]} == {"vgg", "colors"}
-    assert (tmp_path / scored["scores"]).read_bytes() == (tmp_path / "a" / "scores.jsonl").read_bytes()
+    answers = b"".join(
+        path.read_bytes() for path in sorted((tmp_path / scored["scores"]).glob("*.jsonl"), reverse=True)
+    )
+    assert answers == (tmp_path / "a" / "scores.jsonl").read_bytes()
     assert data("session", "check", found["session"], cwd=tmp_path)["complete"]
 
 
@@ -416,7 +437,8 @@ def test_export_says_what_it_would_pack(lab: Path, tmp_path: Path):
     would = data("export", "--evidence", lab / "sessions/one", "--models", "vgg", "--dry-run", cwd=lab)
     assert would["models"] == ["vgg"]
     assert would["bytes"] > 10**6
-    assert ask("export", lab / "sessions/one", cwd=tmp_path, code=2)["errors"][0]["code"] == "usage"
+    for wrong in ((), ("--evidence", "--report", "a.pdf"), ("--evidence", "--noises", "fog", "--severities", "6")):
+        assert ask("export", lab / "sessions/one", *wrong, cwd=tmp_path, code=2)["errors"][0]["code"] == "usage"
 
 
 def test_a_session_that_is_being_captured_is_not_packed(tmp_path: Path):

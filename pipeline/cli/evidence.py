@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from calibration.errors import BadEvidence, BadUsage, DpcamError, LimitNotMet
-from pipeline.cli.command import DryRunOption, LabOption, command, new_group
+from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
-from pipeline.cli.sessions import ModelsOption, ProviderOption, SessionArgument, _names
+from pipeline.cli.scoring import ModelsOption, ProviderOption, model_names, words
+from pipeline.cli.sessions import SessionArgument
 from pipeline.result import Result
 
 if TYPE_CHECKING:
     from capture.session import Session
     from pipeline.evidence.check import Problem
     from pipeline.evidence.compare import Comparison
-    from pipeline.evidence.manifest import Evidence
+    from pipeline.evidence.manifest import Evidence, ScoringOrder
     from pipeline.recognizers import Recognizer
 
 group = new_group("Evidence packs of other laboratories: check and score again, unpack.")
@@ -37,24 +38,40 @@ def export(
     session: SessionArgument,
     evidence: Annotated[bool, typer.Option("--evidence", help="Session, recognizers and answers as one zip.")] = False,
     models: ModelsOption = None,
-    report: Annotated[bool, typer.Option("--report", help="Put the session's report in as well.")] = False,
+    views: Annotated[str, typer.Option(help="As of `dpcam score`, by commas.")] = "natural",
+    jitter: Annotated[int, typer.Option(help="As of `dpcam score`.", min=0)] = 0,
+    noises: Annotated[str, typer.Option(help="As of `dpcam score`, by commas.")] = "",
+    severities: Annotated[str, typer.Option(help="As of `dpcam score`, by commas.")] = "3,4,5",
+    noise_at: Annotated[Literal["input", "camera"], typer.Option(help="As of `dpcam score`.")] = "input",
     provider: ProviderOption = "cpu",
+    report: Annotated[Path | None, typer.Option(help="An HTML report to put in.", metavar="FILE.html")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; in the session's derived/ by default.")] = None,
     lab: LabOption = Path(),
+    seed: SeedOption = None,
     dry_run: DryRunOption = False,
 ) -> Result:
     """Write an evidence pack: what another laboratory needs to score the session again, without the rig."""
     from capture.session import read_session
+    from pipeline.evidence.manifest import ScoringOrder
     from pipeline.lab import select_recognizers
 
     if not evidence:
         raise BadUsage("say what to export: --evidence", hint="a table of the frames: dpcam session export")
+    if report and (report.suffix != ".html" or not report.is_file()):
+        raise BadUsage(f"--report names an HTML file, found {report}", where="--report")
     _refuse_while_written(session)
-    opened = read_session(session)
-    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), _names(models))
-    if dry_run:
-        return _would_pack(opened, recognizers)
-    return _packed(opened, recognizers, provider, report, out)
+    opened, entered = read_session(session), enter_lab(lab, required=False)
+    recognizers = select_recognizers(entered.recognizers(), model_names(models))
+    order = ScoringOrder(
+        provider=provider,
+        views=list(words(views, "--views")),
+        jitter=jitter,
+        noises=list(words(noises, "--noises")) if noises.strip() else [],
+        severities=_severities(severities) if noises.strip() else [],
+        noise_at=noise_at,
+        seed=entered.config.lab.seed if seed is None else seed,
+    )
+    return _would_pack(opened, recognizers) if dry_run else _packed(opened, recognizers, order, report, out)
 
 
 @command(group, "check")
@@ -112,7 +129,7 @@ def unpack_pack(
     data |= {"unpacked_bytes": evidence.total_bytes, "folder": str(folder), "session": str(folder / SESSION)}
     lines = [
         f"{'would unpack' if dry_run else 'unpacked'} {len(evidence.files)} files, {evidence.total_bytes / 1e6:.1f} MB",
-        f"score it: dpcam score {folder / SESSION} --lab {folder} --provider {evidence.provider}",
+        f"score it: dpcam score {folder / SESSION} --lab {folder} {evidence.scoring.options}",
         str(folder),
     ]
     return Result(data=data, lines=lines)
@@ -137,23 +154,30 @@ def _would_pack(session: Session, recognizers: list[Recognizer]) -> Result:
     return Result(data=data, lines=[words])
 
 
+def _severities(text: str) -> list[int]:
+    found = words(text, "--severities")
+    if not all(each in ("1", "2", "3", "4", "5") for each in found):
+        raise BadUsage(f"--severities: whole numbers from 1 to 5 are expected, found {text!r}", where="--severities")
+    return [int(each) for each in found]
+
+
 def _packed(
-    session: Session, recognizers: list[Recognizer], provider: Literal["cpu", "cuda"], report: bool, out: Path | None
+    session: Session, recognizers: list[Recognizer], order: ScoringOrder, report: Path | None, out: Path | None
 ) -> Result:
+    from calibration.files import sha256_file
     from pipeline.derived import derived_path
     from pipeline.evidence.pack import Content, pack
     from pipeline.evidence.scores import kept_scores
-    from pipeline.steps import report_session
 
     total = max(len(session.frames), 1)
     with progress_bar("scoring") as bar:
-        answers = kept_scores(session, recognizers, provider, lambda n: bar(n / total, str(n)))
-        page = report_session(session, recognizers, provider, None, lambda n: None).path if report else None
-    hashes = [session.event_count, [frame.sha256 for frame in session.frames], report, provider]
-    hashes += [[each.contract.model_dump(mode="json") for each in recognizers]]
-    path = out or derived_path(session.folder, "evidence", ".zip", hashes)
+        answers = kept_scores(session, recognizers, order, lambda n: bar(n / total, str(n)))
+    parameters = [session.event_count, [frame.sha256 for frame in session.frames], order.model_dump(mode="json")]
+    parameters += [[each.contract.model_dump(mode="json") for each in recognizers]]
+    parameters += [sha256_file(report)] if report else []
+    path = out or derived_path(session.folder, "evidence", ".zip", parameters)
     with progress_bar("packing") as bar:
-        content = Content(session, recognizers, provider, answers, page)
+        content = Content(session, recognizers, order, answers, report)
         done = pack(content, path, lambda n, of: bar(n / of, str(n)))
     data = {
         "evidence": str(done.path),

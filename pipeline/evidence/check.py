@@ -65,7 +65,8 @@ def score_again(
     """
     session = read_session(folder / SESSION)
     recognizers = [_recognizer(folder, each) for each in evidence.models]
-    again = kept_scores(session, recognizers, provider or evidence.provider, progress)
+    order = evidence.scoring.model_copy(update={"provider": provider}) if provider else evidence.scoring
+    again = kept_scores(session, recognizers, order, progress)
     return compare(from_lines(file_lines(folder / SCORES)), again)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import zip_longest
 
-from pipeline.score import Answer
+from pipeline.score import Answer, Line
 
 _KEY = ("model", "sample", "view", "repeat", "noise", "severity")
-_NUMBERS = tuple(each.name for each in fields(Answer) if "float | None" in str(each.type))
+_NUMBERS = tuple(each.name for each in fields(Line) if "float | None" in str(each.type))
 _TOP = "top"
 # Why an answer failed is said in the words of the runtime, which may change with its version.
-_WORDS = tuple(each.name for each in fields(Answer) if each.name not in {*_KEY, *_NUMBERS, _TOP, "reason"})
+_WORDS = tuple(each.name for each in fields(Line) if each.name not in {*_KEY, *_NUMBERS, _TOP, "reason"})
 _SHOWN = 5
 
 Key = tuple[str | int, ...]

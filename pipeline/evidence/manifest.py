@@ -56,12 +56,40 @@ class PackedModel(Document):
     training_data: str = ""
 
 
+class ScoringOrder(Document):
+    """What was asked of the recognizers, in the words of ``dpcam score``: the same order gives the same answers."""
+
+    provider: Provider = "cpu"
+    views: list[str] = Field(default_factory=lambda: ["natural"], min_length=1)
+    jitter: int = Field(default=0, ge=0)
+    noises: list[str] = Field(default_factory=list)
+    severities: list[int] = Field(default_factory=list)
+    noise_at: Literal["input", "camera"] = "input"
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def shows_more(self) -> bool:
+        """Whether it asks for more than the natural view."""
+        return self.views != ["natural"] or self.jitter > 0
+
+    @property
+    def options(self) -> str:
+        """What ``dpcam score`` needs to be told."""
+        said = f"--provider {self.provider}"
+        if self.shows_more:
+            said += f" --views {','.join(self.views)} --jitter {self.jitter}"
+        if self.noises:
+            severities = ",".join(map(str, self.severities))
+            said += f" --noises {','.join(self.noises)} --severities {severities} --noise-at {self.noise_at}"
+        return f"{said} --seed {self.seed}" if self.shows_more or self.noises else said
+
+
 class Evidence(Document):
     """``evidence.json``. ``files`` are all files but this one and ``SHA256SUMS``; ``total_bytes`` is their sum.
 
     ``session``: the session's id; ``sealed``: whether the capture came to its end. ``python``, ``machine``,
-    ``packages``: with what the scores were computed. ``answers``: lines of ``scores.jsonl``. ``commands``: how to score
-    it again.
+    ``packages``: with what the scores were computed; ``scoring``: what was asked. ``answers``: lines of
+    ``scores.jsonl``. ``commands``: how to score it again.
     """
 
     format: Literal["dpcam.evidence"] = "dpcam.evidence"
@@ -72,7 +100,7 @@ class Evidence(Document):
     python: str
     machine: str
     packages: dict[str, str]
-    provider: Provider
+    scoring: ScoringOrder
     models: list[PackedModel] = Field(min_length=1)
     answers: int = Field(ge=0)
     commands: list[str]

@@ -24,6 +24,7 @@ from pipeline.evidence.manifest import (
     Evidence,
     PackedFile,
     PackedModel,
+    ScoringOrder,
     installed_packages,
     manifest_bytes,
     sums_text,
@@ -46,7 +47,7 @@ from pipeline.evidence.names import (
 from pipeline.evidence.readme import readme
 from pipeline.evidence.scores import as_line
 from pipeline.exporting import written_aside
-from pipeline.recognizers import Provider, Recognizer
+from pipeline.recognizers import Recognizer
 from pipeline.score import Answer
 
 BLOCK = 2**20
@@ -59,12 +60,12 @@ COMPRESSED = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".pdf"})
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What goes into a pack. ``answers`` may be gone through more than once."""
+    """What goes into a pack: ``answers`` are those that ``order`` gives; ``report`` is an HTML file, or None."""
 
     session: Session
     recognizers: Sequence[Recognizer]
-    provider: Provider
-    answers: Iterable[Answer]
+    order: ScoringOrder
+    answers: Sequence[Answer]
     report: Path | None = None
 
 
@@ -203,21 +204,21 @@ def _evidence(content: Content, files: list[PackedFile]) -> Evidence:
         python=platform.python_version(),
         machine=this_system(),
         packages=installed_packages(),
-        provider=content.provider,
+        scoring=content.order,
         models=[_model(each) for each in content.recognizers],
-        answers=sum(1 for _ in content.answers),
-        commands=rescoring_commands(content.provider),
+        answers=len(content.answers),
+        commands=rescoring_commands(content.order),
         total_bytes=sum(each.bytes for each in files),
         files=files,
     )
 
 
-def rescoring_commands(provider: Provider) -> list[str]:
+def rescoring_commands(order: ScoringOrder) -> list[str]:
     """What scores a pack again: in one step, and by hand."""
     return [
         "dpcam evidence check PACK.zip",
         "dpcam evidence unpack PACK.zip --out evidence",
-        f"dpcam score evidence/{SESSION} --lab evidence --provider {provider}",
+        f"dpcam score evidence/{SESSION} --lab evidence {order.options}",
     ]
 
 
