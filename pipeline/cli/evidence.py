@@ -79,7 +79,7 @@ def check(
     pack: PackArgument,
     score: Annotated[bool, typer.Option("--score/--no-score", help="Score the session again.")] = True,
     tolerance: Annotated[
-        float, typer.Option(help="How far apart two numbers may be; 0: identical to the last bit.", min=0, max=1)
+        float, typer.Option(help="How far apart two numbers may be; 0: identical to the last digit.", min=0, max=1)
     ] = 0.0,
     provider: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="Execution provider, enforced; that of the pack by default.")

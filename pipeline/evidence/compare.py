@@ -34,7 +34,7 @@ class Comparison:
 
     @property
     def identical(self) -> bool:
-        """Whether every answer is the same to the last bit."""
+        """Whether every answer is the same to the last digit."""
         return self.changed == 0 and self.max_difference == 0
 
     def within(self, tolerance: float) -> bool:
