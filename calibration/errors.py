@@ -6,7 +6,8 @@
     │   ├── MissingFile   3   missing-file
     │   ├── BadConfig     3   config           lab.toml, plan, contract, sheet: a text that does not parse
     │   ├── BadModel      3   model            a recognizer that cannot be run as declared
-    │   └── BadImage      3   image            bytes that are no picture
+    │   ├── BadImage      3   image            bytes that are no picture
+    │   └── BadEvidence   3   evidence         an evidence pack that is unsafe, damaged or not what was packed
     ├── NotReady          4   not-ready        the world is not ready: retry later
     │   ├── CameraGone    4   camera
     │   ├── RigGone       4   rig
@@ -84,6 +85,12 @@ class BadImage(BadInput):
     """A file is not a picture that can be decoded."""
 
     code = "image"
+
+
+class BadEvidence(BadInput):
+    """An evidence pack is unsafe to unpack, damaged, or holds other bytes than were packed."""
+
+    code = "evidence"
 
 
 class NotReady(DpcamError):

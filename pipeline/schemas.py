@@ -18,6 +18,7 @@ from capture.session import Seal, SessionHeader
 from patches.modules import ModuleContract
 from patches.patch import PatchDocument
 from patches.spec import TransformSpec
+from pipeline.evidence.manifest import Evidence
 from pipeline.verifying import Certificate
 from pipeline.zoo.manifest import Manifest
 
@@ -27,6 +28,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     Certificate,
     ColorResponse,
     Contract,
+    Evidence,
     Manifest,
     ModuleContract,
     PatchDocument,

@@ -17,6 +17,7 @@ EXIT_CODES = {
     "BadConfig": 3,
     "BadModel": 3,
     "BadImage": 3,
+    "BadEvidence": 3,
     "NotReady": 4,
     "CameraGone": 4,
     "RigGone": 4,

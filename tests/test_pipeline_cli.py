@@ -32,6 +32,8 @@ TOP_LEVEL = [
     "doctor",
     "config",
     "session",
+    "export",
+    "evidence",
     "noise",
     "bench",
 ]

@@ -23,6 +23,7 @@ from pipeline.cli import (
     calibrate,
     camera,
     eot,
+    evidence,
     lab,
     models,
     noise,
@@ -57,6 +58,7 @@ for module in (
     sessions,
     scoring,
     session,
+    evidence,
     noise,
     bench,
 ):
