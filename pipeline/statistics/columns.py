@@ -43,7 +43,8 @@ class Counts:
 class Columns:
     """All answers: of each the number of its arm, recognizer, cell and cluster, and whether it was right.
 
-    Names are sorted. A cluster belongs to one arm and one cell, which ``cluster_arm`` and ``cluster_cell`` tell.
+    Names are sorted by what they look like. A cluster belongs to one arm and one cell: ``cluster_arm``,
+    ``cluster_cell``.
     """
 
     arms: tuple[str, ...]
@@ -103,13 +104,18 @@ class Columns:
 
     def _counts(self, codes: Codes, mask: Mask, length: int) -> Counts:
         chosen = codes[mask]
-        right = np.bincount(chosen, weights=self.right[mask].astype(np.float64), minlength=length)
-        return Counts(right, np.bincount(chosen, minlength=length).astype(np.float64))
+        right = self.right[mask].astype(np.float64)
+        return Counts(totals(chosen, right, length), totals(chosen, np.ones_like(right), length))
+
+
+def totals(codes: Codes, values: NDArray[np.float64], length: int = 0) -> NDArray[np.float64]:
+    """Sum of the values of each code, from 0 to ``length`` or the largest that there is."""
+    return np.asarray(np.bincount(codes, weights=values, minlength=length), dtype=np.float64)
 
 
 def _coded(names: Sequence[Hashable]) -> tuple[tuple, Codes]:  # type: ignore[type-arg]
-    """Distinct names in order, and the number of each."""
-    distinct = tuple(sorted(set(names)))  # type: ignore[type-var]
+    """Distinct names, in the order that :func:`pipeline.statistics.paired.paired_effect` has, and each one's number."""
+    distinct = tuple(sorted(set(names), key=repr))
     number = {name: place for place, name in enumerate(distinct)}
     return distinct, np.array([number[name] for name in names], dtype=np.int64)
 

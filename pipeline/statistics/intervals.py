@@ -49,7 +49,9 @@ def rate_of(answers: Iterable[tuple[Hashable, Hashable, bool]], confidence: floa
     """
     judged = list(answers)
     by_cell = len({cell for cell, _, _ in judged}) > 1
-    return clustered_rate(*_totals([(cell if by_cell else cluster, right) for cell, cluster, right in judged]), confidence)
+    return clustered_rate(
+        *_totals([(cell if by_cell else cluster, right) for cell, cluster, right in judged]), confidence
+    )
 
 
 def clustered_rate(correct: Floats, counts: Floats, confidence: float = 0.95) -> Rate:
@@ -57,13 +59,19 @@ def clustered_rate(correct: Floats, counts: Floats, confidence: float = 0.95) ->
 
     The variance of the rate comes from the clusters (Kish, Survey Sampling, 1965); see :func:`worth`.
     """
-    n, clusters = int(counts.sum()), len(counts)
+    n = int(counts.sum())
     if n == 0:
         return Rate(0, 0, None, None, None, 0)
-    rate = np.array(correct.sum() / n)
-    variance = clusters / max(clusters - 1, 1) * np.square(correct - rate * counts).sum() / n**2
-    low, high = wilson_bounds(rate, worth(rate, variance, float(n), clusters, confidence), confidence)
-    return Rate(round(correct.sum()), n, float(rate), float(low), float(high), clusters)
+    low, high = clustered_bounds(correct[None], counts, confidence)
+    return Rate(round(correct.sum()), n, float(correct.sum() / n), float(low[0]), float(high[0]), len(counts))
+
+
+def clustered_bounds(correct: Floats, counts: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """``(S, C)`` right answers out of ``(C,)`` in the clusters of S sessions → bounds ``(S,)`` of the rates."""
+    n, clusters = counts.sum(), len(counts)
+    rate = correct.sum(axis=1) / n
+    variance = clusters / max(clusters - 1, 1) * np.square(correct - rate[:, None] * counts).sum(axis=1) / n**2
+    return wilson_bounds(rate, worth(rate, variance, float(n), clusters, confidence), confidence)
 
 
 def worth(rate: Floats, variance: Floats, answers: float, clusters: int, confidence: float) -> Floats:
@@ -100,25 +108,32 @@ def difference_bounds(rates: Floats, answers: Sequence[float], confidence: float
     """
     clusters = rates.shape[1]
     mean = rates.mean(axis=1)
-    centered = rates - mean[:, None]
-    square = np.square(centered).sum(axis=1)
-    variance = square / (max(clusters - 1, 1) * clusters)
+    variance = np.square(rates - mean[:, None]).sum(axis=1) / (max(clusters - 1, 1) * clusters)
     bounds = [
-        wilson_bounds(mean[:, arm], worth(mean[:, arm], variance[:, arm], answers[arm], clusters, confidence), confidence)
+        wilson_bounds(
+            mean[:, arm], worth(mean[:, arm], variance[:, arm], answers[arm], clusters, confidence), confidence
+        )
         for arm in (0, 1)
     ]
-    alike = _correlation(centered.prod(axis=2).sum(axis=1), square, clusters)
-    (low1, high1), (low0, high0) = bounds
+    return combined_bounds(rates, *bounds)
+
+
+def combined_bounds(values: Floats, one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """``(S, C, 2)`` values in the same cells, and bounds of the mean of both → bounds of the difference of means."""
+    clusters = values.shape[1]
+    mean = values.mean(axis=1)
+    alike = _correlation(values - mean[:, None], clusters)
     difference = mean[:, 0] - mean[:, 1]
     return (
-        difference - _combined(mean[:, 0] - low1, high0 - mean[:, 1], alike),
-        difference + _combined(high1 - mean[:, 0], mean[:, 1] - low0, alike),
+        difference - _combined(mean[:, 0] - one[0], other[1] - mean[:, 1], alike),
+        difference + _combined(one[1] - mean[:, 0], mean[:, 1] - other[0], alike),
     )
 
 
-def _correlation(product: Floats, square: Floats, clusters: int) -> Floats:
+def _correlation(centered: Floats, clusters: int) -> Floats:
     """The correlation over cells, 0 where one arm does not vary; of few cells it is a guess, and is believed less."""
-    both = square.prod(axis=1)
+    both = np.square(centered).sum(axis=1).prod(axis=1)
+    product = centered.prod(axis=2).sum(axis=1)
     found = np.where(both > _NOTHING**2, product / np.sqrt(np.where(both > _NOTHING**2, both, 1.0)), 0.0)
     return np.asarray(np.clip(found, -1, 1) * (1 - 1 / max(clusters - 1, 1) ** 2), dtype=np.float64)
 

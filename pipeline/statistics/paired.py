@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.statistics.columns import Counts
 from pipeline.statistics.intervals import Floats, difference_bounds
 
 VerdictWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -63,11 +63,24 @@ def paired_effect(
     taken for independent facts.
     """
     cells = sorted((cell for cell in treated if baseline.get(cell) and treated[cell]), key=repr)
-    if not cells:
+    counted = [
+        Counts(np.array([float(sum(arm[cell])) for cell in cells]), np.array([float(len(arm[cell])) for cell in cells]))
+        for arm in (treated, baseline)
+    ]
+    return effect_of(*counted, seed=seed, alpha=alpha, null_points=null_points)
+
+
+def effect_of(
+    treated: Counts, baseline: Counts, *, seed: int, alpha: float = 0.05, null_points: float = 0.0
+) -> Effect | None:
+    """:func:`paired_effect` of counts in the same cells, of which those are left out that do not hold both arms."""
+    both = (treated.n > 0) & (baseline.n > 0)
+    if not both.any():
         return None
-    rates = np.array([[np.mean(treated[cell]), np.mean(baseline[cell])] for cell in cells])
-    answers = [float(sum(len(arm[cell]) for cell in cells)) for arm in (treated, baseline)]
-    return PairedTest(len(cells), seed=seed, alpha=alpha, null_points=null_points).effects(rates[None], answers)[0]
+    arms = treated.only(both), baseline.only(both)
+    rates = np.stack([arm.right / arm.n for arm in arms], axis=1)
+    test = PairedTest(len(rates), seed=seed, alpha=alpha, null_points=null_points)
+    return test.effects(rates[None], [float(arm.n.sum()) for arm in arms])[0]
 
 
 class PairedTest:
@@ -85,12 +98,15 @@ class PairedTest:
         cells = rates.shape[1]
         differences = 100 * (rates[:, :, 0] - rates[:, :, 1])
         low, high = difference_bounds(rates, answers, 1 - self._alpha)
-        p_values = self._p_values(differences - self._null_points)
-        found = zip(differences.mean(axis=1), 100 * low, 100 * high, p_values, strict=True)
-        return [Effect(*map(float, each), cells=cells) for each in found]
+        p_values = self.p_values(differences - self._null_points)
+        found = np.stack([differences.mean(axis=1), 100 * low, 100 * high, p_values], axis=1).tolist()
+        return [Effect(points, below, above, p_value, cells) for points, below, above, p_value in found]
 
-    def _p_values(self, shifted: Floats) -> Floats:
-        """The share of swaps whose mean is as far from zero as the sample's, the sample itself counted in."""
+    def p_values(self, shifted: Floats) -> Floats:
+        """``(S, C)`` values that are symmetric about 0 if nothing is the matter → the p-value of each session.
+
+        The share of swaps whose mean is as far from zero as the sample's, the sample itself counted in.
+        """
         flipped = np.abs(shifted @ self._signs.T)
         slack = 1e-9 * np.abs(shifted).max(axis=1, keepdims=True)
         as_far = (flipped >= np.abs(shifted.sum(axis=1, keepdims=True)) - slack).sum(axis=1)
@@ -139,5 +155,3 @@ def _signs(cells: int, seed: int) -> Floats:
     else:
         bits = np.random.default_rng(seed).integers(0, 2, size=(FLIPS, cells), dtype=np.int8)
     return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
-
-
