@@ -1,8 +1,8 @@
 """Simulated sessions whose true rates are known, to hold the statistics against; written apart from `plan power`.
 
 An answer is right where a normal variable lies below the quantile of its arm's rate; condition, arm, picture and the
-answer itself each bring a part of it. Or (``copied``) an answer is, with some probability, nothing but a copy of what all
-answers of its condition, or of its picture, are: the same correlations, far from normal.
+answer itself each bring a part of it. Or (``copied``) an answer is, with some probability, nothing but a copy of what
+all answers of its condition, or of its picture, are: the same correlations, far from normal.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pipeline.power import Likeness, latent_correlation
 
 Answers = NDArray[np.bool_]
 """``(S, C, 2, K, F, M)``: session, cell, arm (treated, baseline), shot, frame of the burst, recognizer → right?"""
+
+INDEPENDENT = Likeness(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Design:
     recognizers: int
     rate: float
     effect_points: float = 0.0
-    likeness: Likeness = Likeness(0.0, 0.0, 0.0, 0.0)
+    likeness: Likeness = INDEPENDENT
     frames: int = 1
     burst: float = 0.0
     spread: float = 0.0
@@ -75,7 +77,7 @@ def _normal(design: Design, sessions: int, random: np.random.Generator) -> Answe
     )
     s, c, k, f, m = sessions, design.cells, design.repeats, design.frames, design.recognizers
     common = across / repeats if repeats else 0.0
-    shot = max(picture - between, 0.0) if m > 1 else 0.0
+    shot = min(max(picture - between, 0.0), 1 - repeats) if m > 1 else 0.0
     own = max(burst - repeats - shot, 0.0) if f > 1 else 0.0
     latent = np.zeros((s, c, 2, k, f, m))
     for variance, shape in (
