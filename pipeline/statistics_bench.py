@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.power import Bench, Likeness, Question
-from pipeline.result import Result, Table
 from pipeline.statistics import Effect, PairedTest, Rate, Rule, judge, wilson
 from pipeline.statistics.columns import Columns, Judged
 from pipeline.statistics.detectable import POWER
 from pipeline.statistics.detectable import detectable as detectable_in
 from pipeline.statistics.intervals import Floats, clustered_bounds, combined_bounds, wilson_bounds
 from pipeline.statistics.slopes import Setting, heterogeneity
+from pipeline.statistics_tables import Covered, Passed, Trials
 from pipeline.statistics_trials import Answers, Design, simulate
 
 Progress = Callable[[float, str], None]
+Line = TypeVar("Line")
 
 ALPHA = 0.05
 CHUNK = 250
 """Sessions that are simulated at once."""
 PLAN_SEED = 1
-PLANNED_SESSIONS = 4000
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many sessions of each kind are simulated; how many `plan power` simulates; in how many slopes are sought."""
+
+    sessions: int
+    planned: int
+    sloped: int
+
+
+FULL = Effort(1000, 4000, 400)
+QUICK = Effort(200, 1000, 50)
+
 
 WEAK = Likeness(0.1, 0.05, 0.05, 0.3)
 STRONG = Likeness(0.5, 0.25, 0.25, 0.75)
 FIERCE = Likeness(0.8, 0.4, 0.4, 0.9)
-COPIED = Likeness(0.5, 0.5, 0.0, 0.75)
+COPIED = Likeness(0.4, 0.4, 0.0, 0.5)
 """As :func:`pipeline.statistics_trials.simulate` can copy: the recognizers as alike as the repeats, the arms not."""
 
 COVERED = (
@@ -88,75 +103,29 @@ UNKNOWN = (
 """What each of their sessions calls detectable is then tried."""
 
 SLOPED = Design("18 conditions: 6 distances x 3 angles", 18, 3, 2, 0.7, 10, STRONG)
-SLOPE_SESSIONS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Covered:
-    """How many of 100 intervals hold the truth, of an arm's rate and of the effect: these and the naive ones.
-
-    Naive: Wilson's interval (for the effect: Newcombe's, of two of them) that takes every answer for a fact of its own.
-    Widths are means, in points. ``effect`` is None where there is but one condition: no arms are paired there.
-    """
-
-    design: str
-    sessions: int
-    rate: float
-    rate_naive: float
-    rate_width: float
-    rate_width_naive: float
-    effect: float | None
-    effect_naive: float | None
-    effect_width: float | None
-    effect_width_naive: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """The share of sessions with the verdict PASS, with its interval, and what it should be."""
-
-    design: str
-    sessions: int
-    share: float
-    low: float
-    high: float
-    expected: float
-
-
-@dataclass(frozen=True, slots=True)
-class Trials:
-    """All that was counted. ``sloped``: how many sessions in which the effect is the same everywhere show a slope."""
-
-    hard: tuple[Covered, ...]
-    covered: tuple[Covered, ...]
-    equal: tuple[Passed, ...]
-    shown: tuple[Passed, ...]
-    detectable: tuple[Passed, ...]
-    sloped: Passed
-
-
-def bench_statistics(sessions: int, seed: int, progress: Progress) -> Trials:
-    """Simulate ``sessions`` of each design, and count."""
-    steps = len(COVERED) + len(HARD) + len(EQUAL) + len(SHOWN) + len(UNKNOWN)
+def bench_statistics(effort: Effort, seed: int, progress: Progress) -> Trials:
+    """Simulate sessions of each design, and count."""
+    sessions = effort.sessions
+    steps = len(COVERED) + len(HARD) + len(EQUAL) + len(SHOWN) + len(UNKNOWN) + 1
     done = iter(range(steps))
 
-    def each(count: Callable[[Design, int, int], Passed], designs: Sequence[Design]) -> Iterator[Passed]:
+    def each(count: Callable[[Design, int], Line], designs: Sequence[Design]) -> tuple[Line, ...]:
+        found = []
         for number, design in enumerate(designs):
             progress(next(done) / steps, design.name)
-            yield count(design, sessions, seed + number)
-
-    def covering(designs: Sequence[Design]) -> Iterator[Covered]:
-        for number, design in enumerate(designs):
-            progress(next(done) / steps, design.name)
-            yield covered(design, sessions, seed + number)
+            found.append(count(design, seed + number))
+        return tuple(found)
 
     return Trials(
-        covered=tuple(covering(COVERED)),
-        hard=tuple(covering(HARD)),
-        equal=tuple(each(partial(passed, expected=ALPHA), EQUAL)),
-        shown=tuple(each(shown, SHOWN)),
-        detectable=tuple(each(at_the_detectable, UNKNOWN)),
-        sloped=sloped(SLOPED, min(sessions, SLOPE_SESSIONS), seed),
+        covered=each(lambda design, start: covered(design, sessions, start), COVERED),
+        hard=each(lambda design, start: covered(design, sessions, start), HARD),
+        equal=each(lambda design, start: passed(design, sessions, start, ALPHA), EQUAL),
+        shown=each(lambda design, start: shown(design, sessions, start, effort.planned), SHOWN),
+        detectable=each(lambda design, start: at_the_detectable(design, sessions, start), UNKNOWN),
+        sloped=each(lambda design, start: sloped(design, effort.sloped, start), [SLOPED])[0],
+        alpha=ALPHA,
     )
 
 
@@ -166,8 +135,9 @@ def covered(design: Design, sessions: int, seed: int) -> Covered:
     widths: list[Floats] = []
     truth = design.truth
     for answers in _chunks(design, sessions, seed):
-        rate = [_rate_bounds(answers), _naive_bounds(answers[:, :, :1])]
-        effect = [_effect_bounds(answers), _naive_difference(answers)] if design.cells > 1 else []
+        bootstrap = _Bootstrap(answers)
+        rate = [_rate_bounds(answers), _naive_bounds(answers[:, :, :1]), bootstrap.rate()]
+        effect = [_effect_bounds(answers), _naive_difference(answers), bootstrap.effect()] if design.cells > 1 else []
         pairs = [*((each, truth[0]) for each in rate), *((each, truth[0] - truth[1]) for each in effect)]
         held.append(np.stack([(low <= true) & (true <= high) for (low, high), true in pairs], axis=1))
         widths.append(np.stack([high - low for (low, high), _ in pairs], axis=1))
@@ -179,12 +149,14 @@ def covered(design: Design, sessions: int, seed: int) -> Covered:
         sessions=sessions,
         rate=shares[0],
         rate_naive=shares[1],
+        rate_bootstrap=shares[2],
         rate_width=width[0],
         rate_width_naive=width[1],
-        effect=shares[2] if paired else None,
-        effect_naive=shares[3] if paired else None,
-        effect_width=width[2] if paired else None,
-        effect_width_naive=width[3] if paired else None,
+        effect=shares[3] if paired else None,
+        effect_naive=shares[4] if paired else None,
+        effect_bootstrap=shares[5] if paired else None,
+        effect_width=width[3] if paired else None,
+        effect_width_naive=width[4] if paired else None,
     )
 
 
@@ -195,9 +167,9 @@ def passed(design: Design, sessions: int, seed: int, expected: float) -> Passed:
     return _passed(design.name, sum(judge(each, rule).verdict == "PASS" for each in effects), sessions, expected)
 
 
-def shown(design: Design, sessions: int, seed: int) -> Passed:
-    """The power, beside what `dpcam plan power` says of it."""
-    return passed(design, sessions, seed, _planned(design, design.effect_points, sessions, seed))
+def shown(design: Design, sessions: int, seed: int, planned: int) -> Passed:
+    """The power, beside what `dpcam plan power` says of it from so many sessions of its own."""
+    return passed(design, sessions, seed, _planned(design, planned, seed))
 
 
 def at_the_detectable(design: Design, sessions: int, seed: int) -> Passed:
@@ -237,40 +209,6 @@ def columns_of(session: Answers) -> Columns:
     )
 
 
-def statistics_result(trials: Trials) -> Result:
-    """Tables, and the keys that scripts rely on."""
-    ours, naive = (_mean([each for line in trials.covered for each in pick(line)]) for pick in (_ours, _naive))
-    every = [each for line in trials.covered for each in _ours(line)]
-    data = {
-        "coverage": ours,
-        "coverage_lowest": min(every),
-        "coverage_highest": max(every),
-        "coverage_naive": naive,
-        "false_pass_rate": _mean([each.share for each in trials.equal]),
-        "false_pass_rate_highest": max(each.share for each in trials.equal),
-        "power": _mean([each.share for each in trials.shown]),
-        "power_planned": _mean([each.expected for each in trials.shown]),
-        "false_slope_rate": trials.sloped.share,
-        "alpha": ALPHA,
-        **asdict(trials),
-    }
-    said = [
-        f"95 % intervals hold the truth in {100 * ours:.1f} % ({100 * min(every):.1f} to {100 * max(every):.1f} by "
-        f"design), naive ones in {100 * naive:.1f} %",
-        f"arms that are the same: PASS in {100 * data['false_pass_rate']:.1f} %, alpha is {100 * ALPHA:g} %",
-        f"power {100 * data['power']:.0f} %, planned {100 * data['power_planned']:.0f} %",
-    ]
-    tables = [
-        _coverage_table("95 % intervals that hold the truth, %", trials.covered),
-        _coverage_table("The same where it is hard, %", trials.hard),
-        _passed_table("Sessions with PASS where both arms are the same, %", "at most", trials.equal),
-        _passed_table("Sessions with PASS where there is an effect, %", "plan power", trials.shown),
-        _passed_table("Sessions with PASS at the effect called detectable, %", "said", trials.detectable),
-        _passed_table("Sessions that show a slope where there is none, %", "at most", [trials.sloped]),
-    ]
-    return Result(data=data, tables=tables, lines=said)
-
-
 def _chunks(design: Design, sessions: int, seed: int) -> Iterator[Answers]:
     for number, start in enumerate(range(0, sessions, CHUNK)):
         yield simulate(design, min(CHUNK, sessions - start), np.random.default_rng([seed, number]))
@@ -278,10 +216,36 @@ def _chunks(design: Design, sessions: int, seed: int) -> Iterator[Answers]:
 
 def _rate_bounds(answers: Answers) -> tuple[Floats, Floats]:
     """Of the first arm; conditions are the clusters, or shots where there is but one condition."""
-    arm = answers[:, :, 0]
-    clusters = arm.sum(axis=(2, 3, 4)) if answers.shape[1] > 1 else arm[:, 0].sum(axis=(2, 3))
-    counts = np.full(clusters.shape[1], arm[0].size / clusters.shape[1])
-    return clustered_bounds(clusters.astype(np.float64), counts, 1 - ALPHA)
+    rates = _cluster_rates(answers)[:, :, 0]
+    counts = np.full(rates.shape[1], answers[0, :, 0].size / rates.shape[1])
+    return clustered_bounds(rates * counts, counts, 1 - ALPHA)
+
+
+def _cluster_rates(answers: Answers) -> Floats:
+    """``(S, G, 2)`` by clusters: conditions, or the shots of the only one."""
+    if answers.shape[1] == 1:
+        return np.asarray(answers[:, 0].mean(axis=(3, 4)).swapaxes(1, 2), dtype=np.float64)
+    return np.asarray(answers.mean(axis=(3, 4, 5)), dtype=np.float64)
+
+
+class _Bootstrap:
+    """The percentile bootstrap over clusters, all sessions by the same draws."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._rates = _cluster_rates(answers)
+        clusters = self._rates.shape[1]
+        draws = np.random.default_rng(PLAN_SEED).multinomial(clusters, np.full(clusters, 1 / clusters), RESAMPLES)
+        self._weights = draws.T / clusters
+
+    def rate(self) -> tuple[Floats, Floats]:
+        return self._bounds(self._rates[:, :, 0])
+
+    def effect(self) -> tuple[Floats, Floats]:
+        return self._bounds(self._rates[:, :, 0] - self._rates[:, :, 1])
+
+    def _bounds(self, values: Floats) -> tuple[Floats, Floats]:
+        low, high = np.quantile(values @ self._weights, [ALPHA / 2, 1 - ALPHA / 2], axis=1)
+        return low, high
 
 
 def _naive_bounds(answers: Answers) -> tuple[Floats, Floats]:
@@ -305,7 +269,7 @@ def _tested(answers: Answers) -> list[Effect]:
     return PairedTest(answers.shape[1], seed=PLAN_SEED, alpha=ALPHA).effects(answers.mean(axis=(3, 4, 5)), (n, n))
 
 
-def _planned(design: Design, points: float, sessions: int, seed: int) -> float:
+def _planned(design: Design, sessions: int, seed: int) -> float:
     question = Question(
         baseline_rate=design.rate,
         likeness=design.likeness,
@@ -315,59 +279,11 @@ def _planned(design: Design, points: float, sessions: int, seed: int) -> float:
         rule=Rule("arm", "baseline", ALPHA, 0.0),
         plan_seed=PLAN_SEED,
         seed=seed,
-        sessions=PLANNED_SESSIONS,
+        sessions=sessions,
     )
-    return Bench(question).power(points, design.repeats).power
+    return Bench(question).power(design.effect_points, design.repeats).power
 
 
 def _passed(name: str, count: int, sessions: int, expected: float) -> Passed:
     rate: Rate = wilson(count, sessions)
     return Passed(name, sessions, count / sessions, rate.low or 0.0, 1.0 if rate.high is None else rate.high, expected)
-
-
-def _ours(line: Covered) -> list[float]:
-    return [each for each in (line.rate, line.effect) if each is not None]
-
-
-def _naive(line: Covered) -> list[float]:
-    return [each for each in (line.rate_naive, line.effect_naive) if each is not None]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
-
-
-def _coverage_table(title: str, lines: Sequence[Covered]) -> Table:
-    heads = ("sessions", "rate", "naive", "width, points", "naive", "effect", "naive", "width, points", "naive")
-    rows = tuple(
-        (
-            each.design,
-            *(_percent(value) for value in (each.rate, each.rate_naive)),
-            *(_points(value) for value in (each.rate_width, each.rate_width_naive)),
-            *(_percent(value) for value in (each.effect, each.effect_naive)),
-            *(_points(value) for value in (each.effect_width, each.effect_width_naive)),
-        )
-        for each in lines
-    )
-    return Table(title, heads, rows)
-
-
-def _passed_table(title: str, expected: str, lines: Sequence[Passed]) -> Table:
-    rows = tuple(
-        (
-            each.design,
-            str(each.sessions),
-            f"{_percent(each.share)} ({_percent(each.low)} to {_percent(each.high)})",
-            _percent(each.expected),
-        )
-        for each in lines
-    )
-    return Table(title, ("sessions", "count", "PASS" if "PASS" in title else "slope", expected), rows)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}"
-
-
-def _points(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"

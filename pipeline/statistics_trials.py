@@ -94,7 +94,10 @@ def _normal(design: Design, sessions: int, random: np.random.Generator) -> Answe
 
 
 def _copied(design: Design, sessions: int, random: np.random.Generator) -> Answers:
-    """Two answers of a cell are both copies of one, and so the same, with the probability that is their correlation."""
+    """Two answers of a cell are both copies of one, and so the same, with the probability that is their correlation.
+
+    The roots of what repeats and pictures share must not add up to more than 1.
+    """
     like = design.likeness
     s, c, k, f, m = sessions, design.cells, design.repeats, design.frames, design.recognizers
     rates = np.array(design.rates)[:, None, None, None]

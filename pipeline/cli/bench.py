@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -167,10 +168,13 @@ def statistics(
     from calibration.files import write_text
     from pipeline.camera_tables import as_markdown
     from pipeline.cli.output import progress_bar
-    from pipeline.statistics_bench import bench_statistics, statistics_result
+    from pipeline.statistics_bench import FULL, QUICK, bench_statistics
+    from pipeline.statistics_tables import statistics_result
 
+    usual = QUICK if quick else FULL
+    effort = replace(usual, sessions=sessions or usual.sessions)
     with progress_bar("statistics") as progress:
-        result = statistics_result(bench_statistics(sessions or (200 if quick else 1000), seed or 1, progress))
+        result = statistics_result(bench_statistics(effort, seed or 1, progress))
     if out:
         write_text(out, as_markdown(result.tables))
     return result

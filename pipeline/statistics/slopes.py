@@ -18,8 +18,9 @@ Factor = Literal["distance", "angle"]
 FACTORS: tuple[Factor, ...] = ("distance", "angle")
 PER: Mapping[Factor, str] = {"distance": "doubling of the distance", "angle": "10 degrees"}
 MIN_CELLS = 10
-"""Errors by cluster rest on the number of clusters; of fewer they are far too small (Cameron and Miller 2015)."""
+"""Errors by cluster rest on the number of clusters; of fewer they are far too small."""
 MAX_LEVELS = 12
+RECOGNIZER = "recognizer "
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _regressors(
             found[f"{factor} alone"] = steps - steps.mean()
             found[factor] = treated * (steps - steps.mean())
     for model in np.unique(groups[:, 2])[1:]:
-        found[f"recognizer {model}"] = (groups[:, 2] == model).astype(np.float64)
+        found[f"{RECOGNIZER}{model}"] = (groups[:, 2] == model).astype(np.float64)
     return tuple(found), np.stack(list(found.values()), axis=1)
 
 
@@ -190,17 +191,24 @@ def separated(rows: _Rows) -> bool:
 
 
 def _fitted(rows: _Rows, alpha: float) -> dict[Factor, Slope]:
-    """A binomial regression; the errors are those of clusters (cells), with t of one less than their number."""
+    """A binomial regression with errors by cluster (cell).
+
+    Of few clusters these are too sure of themselves; t has as many degrees of freedom as there are more cells than
+    parameters that cells could tell (Cameron and Miller 2015, doi 10.3368/jhr.50.2.317, section VI).
+    """
+    from scipy.special import stdtr, stdtrit
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
     model = GLM(np.stack([rows.right, rows.wrong], axis=1), rows.regressors, family=Binomial())
-    fit = model.fit(cov_type="cluster", cov_kwds={"groups": rows.cell}, use_t=True)
-    bounds = fit.conf_int(alpha)
+    fit = model.fit(cov_type="cluster", cov_kwds={"groups": rows.cell})
+    freedom = len(np.unique(rows.cell)) - sum(not name.startswith(RECOGNIZER) for name in rows.names)
+    reach = float(stdtrit(freedom, 1 - alpha / 2))
 
     def slope(factor: Factor, place: int) -> Slope:
-        low, high = map(float, bounds[place])
-        return Slope(factor, PER[factor], float(fit.params[place]), low, high, float(fit.pvalues[place]), None, "")
+        at, error = float(fit.params[place]), float(fit.bse[place])
+        p_value = 2 * float(stdtr(freedom, -abs(at) / error))
+        return Slope(factor, PER[factor], at, at - reach * error, at + reach * error, p_value, None, "")
 
     return {factor: slope(factor, rows.names.index(factor)) for factor in FACTORS if factor in rows.names}
 
