@@ -16,7 +16,10 @@ import pytest
 
 from calibration.errors import BadImage, MissingFile, NotReady
 from pipeline.report.heat import heat_maps, make_axis
-from pipeline.report.page import ReportInput, ShotView, Skip, render, write_report
+from pipeline.report.findings import find
+from pipeline.report.hearing import hear
+from pipeline.report.page import ReportInput, ShotView, Skip, write_report
+from pipeline.report.page import render as render_found
 from pipeline.report.pictures import MAX_PICTURES, SIDE_PX, choose, show
 from pipeline.score import Answer, summarize
 from pipeline.statistics import Effect, Judgement
@@ -27,6 +30,10 @@ FRAME = np.array([[20.0, 30.0], [100.0, 30.0], [100.0, 90.0], [20.0, 90.0]])
 TAGS = (FRAME * 0.2, FRAME * 0.2 + 90)
 PASS = Judgement("PASS", "The patch beats bare.", Effect(12.5, 3.25, 21.75, 0.0125, 18))
 VOID = {"meta", "link", "img", "br", "hr", "input", "use", "path", "rect"}
+
+
+def render(made: ReportInput) -> str:
+    return render_found(find(made))
 
 
 def gradient() -> np.ndarray:
@@ -323,7 +330,9 @@ def test_what_the_leak_controls_said_instead() -> None:
 def test_heat_map_leaves_holes() -> None:
     views = [shot("a", "bare"), shot("b", "bare", 900.0), lost("c", TARGET)]
     answers = [answer(views[0]), answer(views[0], said="stop"), answer(views[1], held_out=False), answer(views[2])]
-    bare, patch = heat_maps(views, answers, held_out=True)
+    together, *each = heat_maps(views, hear(answers))
+    assert [(one.recognizer, one.held_out) for one in each] == [("vgg", True), ("vgg", False)]
+    bare, patch = together.maps
     assert [[cell.state for cell in row] for row in bare.cells] == [["rate"], ["unscored"]]
     assert bare.cells[0][0].rate == 0.5
     assert [[cell.state for cell in row] for row in patch.cells] == [["unscored"], ["hole"]]
@@ -343,18 +352,18 @@ def test_axis(values: list[float], labels: tuple[str, ...], index: dict[float, i
     assert {value: axis.index(value) for value in index} == index
 
 
-def test_examples_are_a_good_one_the_worst_and_a_missed_one() -> None:
+def test_examples_are_a_good_one_a_disputed_one_the_worst_and_a_missed_one() -> None:
     views = [shot("far", distance_mm=3000.0), shot("near"), shot("bad"), shot("worst"), lost("lost"), lost("lost2")]
     answers = [answer(view, model, held) for view in views for model, held in (("a", True), ("b", False))]
     changed = {("bad", "b"), ("worst", "a")}
     answers = [
         replace(one, predicted="stop", correct=False) if (one.sample, one.model) in changed else one for one in answers
     ]
-    chosen = choose(views, answers)
+    chosen = choose(views, hear(answers))
     assert [(one.shot.name, one.kind) for one in chosen] == [
         ("near", "good"),
+        ("bad", "split"),
         ("worst", "wrong"),
-        ("bad", "wrong"),
         ("lost", "missed"),
     ]
 
