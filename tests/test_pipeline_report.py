@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from calibration.errors import BadImage, MissingFile, NotReady
-from pipeline.report.heat import heat_maps, make_axis
 from pipeline.report.findings import find
 from pipeline.report.hearing import hear
+from pipeline.report.heat import heat_maps, make_axis
 from pipeline.report.page import ReportInput, ShotView, Skip, write_report
 from pipeline.report.page import render as render_found
 from pipeline.report.pictures import MAX_PICTURES, SIDE_PX, choose, show

@@ -29,6 +29,7 @@ from pipeline.cli import (
     paper,
     planning,
     printing,
+    reporting,
     session,
     sessions,
     train,
@@ -43,7 +44,22 @@ TYPER_INTERRUPTED = 130
 LONGEST_SHOWN = 120
 
 app = new_group("Train, print, capture, localize and score defensive patches. `dpcam demo` shows all of it.")
-for module in (lab, models, train, printing, paper, calibrate, camera, eot, planning, sessions, session, noise, bench):
+for module in (
+    lab,
+    models,
+    train,
+    printing,
+    paper,
+    calibrate,
+    camera,
+    eot,
+    planning,
+    sessions,
+    reporting,
+    session,
+    noise,
+    bench,
+):
     module.register(app)
 
 

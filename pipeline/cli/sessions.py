@@ -1,4 +1,4 @@
-"""``dpcam capture``, ``localize``, ``score`` and ``report``."""
+"""``dpcam capture``, ``localize`` and ``score``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,6 @@ def register(app: typer.Typer) -> None:
     command(app, "capture", bare={"--serve": SERVE_AT})(capture)
     command(app, "localize")(localize)
     command(app, "score")(score)
-    command(app, "report")(report)
 
 
 def capture(
@@ -211,36 +210,6 @@ def score(
             total = max(len(opened.frames), 1)
             scores = score_session(opened, recognizers, provider, lambda n: bar(n / total, str(n)))
     return _score_result(scores)
-
-
-def report(
-    session: SessionArgument,
-    models: ModelsOption = None,
-    provider: ProviderOption = "cpu",
-    out: Annotated[Path | None, typer.Option(help="File to write; in the session's derived/ by default.")] = None,
-    lab: LabOption = Path(),
-) -> Result:
-    """Write the report of a session: one HTML page with verdict, intervals, heat maps and pictures."""
-    from capture.session import read_session
-    from pipeline.lab import select_recognizers
-    from pipeline.steps import report_session
-
-    opened = read_session(session)
-    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), _names(models))
-    with progress_bar("reporting") as bar:
-        total = max(len(opened.frames), 1)
-        done = report_session(opened, recognizers, provider, out, lambda n: bar(n / total, str(n)))
-    return Result(
-        data={
-            "report": str(done.path),
-            "verdict": done.judgement.verdict if done.judgement else None,
-            "sentence": done.judgement.sentence if done.judgement else None,
-            "bytes": done.size,
-        },
-        tables=[score_table(done.scores.rows)],
-        lines=[*count_lines(done.scores.rows), *verdict_lines(done.judgement), str(done.path)],
-        errors=verdict_errors(done.judgement),
-    )
 
 
 def score_table(rows: Sequence[Row]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pipeline.report.content import Section
 from pipeline.report.digest import in_order
 from pipeline.report.hearing import is_plain
 from pipeline.result import Table
@@ -59,14 +60,31 @@ def noise_curves(rows: Sequence[Row]) -> list[NoiseCurves]:
     return [NoiseCurves(each.noise, held_out, tuple(c for c in each.curves if c.points)) for each in made]
 
 
-def noise_tables(rows: Sequence[Row]) -> list[Table]:
-    """A table for each recognizer: arms and noises down, severities across, rates in percent."""
+def noise_section(rows: Sequence[Row]) -> Section | None:
+    """The section of noises, without its curves: a table for each recognizer. None where there was no noise."""
     noised = [row for row in rows if row.view == "natural" and row.noise != "none"]
-    return [_noise_table(name, held_out, noised, rows) for held_out, name in _recognizers(noised)]
+    tables = tuple(_noise_table(name, held_out, noised, rows) for held_out, name in _recognizers(noised))
+    kind = "held-out recognizers" if any(row.held_out for row in noised) else "surrogates"
+    words = (
+        "Corruptions and attacks were put between the captured pictures and the recognizers. Curves are the mean rate "
+        f"over the {kind} by severity, of noises in more than one; the tables have every recognizer.",
+    )
+    return Section("noises", "Accuracy under noises", words, tables) if tables else None
 
 
-def view_table(rows: Sequence[Row]) -> Table | None:
-    """Arms and recognizers down, views across; None where there is the natural view only."""
+def view_section(rows: Sequence[Row]) -> Section | None:
+    """The section of views; None where there is the natural one only."""
+    table = _view_table(rows)
+    words = (
+        "The same pictures, cut in other ways. By what untagged differs from natural, the tags and marks of the sheet "
+        "have an influence of their own. What frame scores, its window filled with gray, is said without any object to "
+        "look at. object is the window alone, rectified the frame as a square seen from the front.",
+    )
+    return Section("views", "Views of the same pictures", words, (table,)) if table else None
+
+
+def _view_table(rows: Sequence[Row]) -> Table | None:
+    """Arms and recognizers down, views across."""
     plain = [row for row in rows if row.noise == "none"]
     views = list(dict.fromkeys(["natural", *sorted({row.view for row in plain})]))
     if len(views) < 2:

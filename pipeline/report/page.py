@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibration.files import write_text
 from pipeline.report.content import Panel, ReportInput, Section, ShotView, Skip
-from pipeline.report.curves import noise_tables, view_table
+from pipeline.report.curves import noise_section, view_section
 from pipeline.report.digest import Bench, is_patch, rows_by_arm
 from pipeline.report.figures import curve_panel, panel
 from pipeline.report.findings import Findings, find
 from pipeline.report.heat import MapSet
 from pipeline.report.pictures import Example, Picture, show
+from pipeline.report.signs import shown
 from pipeline.report.turning import Turned
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ BOUNDS = {
 
 NUMBER = re.compile(r"[+−-]?[\d.,]+( (%|points?|px|ms))?( to [+−-]?[\d.]+)?$")
 
-NOT_SHOWN = dict.fromkeys([0, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
-"""NUL, which is no character of HTML, and the signs that turn the direction of all text after them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -76,7 +74,7 @@ def write_report(report: ReportInput, path: Path) -> int:
 
 def render(found: Findings) -> str:
     """The page as text that encodes as UTF-8; the same findings give the same text."""
-    noises, views = _noises(found), _views(found)
+    noises, views = _noises(found), view_section(found.report.rows)
     return fill(
         "report.html",
         found=found,
@@ -95,9 +93,7 @@ def render(found: Findings) -> str:
 
 def fill(template: str, **values: object) -> str:
     """A page from its template, without the signs that no page may hold."""
-    html = _environment().get_template(template).render(**BOUNDS, **values)
-    # Names of files may hold bytes that are no text.
-    return html.translate(NOT_SHOWN).encode("utf-8", "replace").decode()
+    return shown(_environment().get_template(template).render(**BOUNDS, **values))
 
 
 def _contents(report: ReportInput, *more: Section | None) -> list[tuple[str, str]]:
@@ -122,12 +118,12 @@ def _contents(report: ReportInput, *more: Section | None) -> list[tuple[str, str
 def _map_sets(sets: Sequence[MapSet]) -> list[MapSet]:
     """As many as keep the page within :data:`MAX_CELLS` cells."""
     cells = 0
-    shown = []
+    within = []
     for one in sets:
         cells += sum(len(row) for each in one.maps[:MAX_MAPS] for row in each.cells)
         if cells <= MAX_CELLS:
-            shown.append(one)
-    return shown
+            within.append(one)
+    return within
 
 
 def _by_arm(lines: Sequence[Turned]) -> list[tuple[str, list[Turned]]]:
@@ -135,28 +131,11 @@ def _by_arm(lines: Sequence[Turned]) -> list[tuple[str, list[Turned]]]:
 
 
 def _noises(found: Findings) -> Section | None:
-    tables = noise_tables(found.report.rows)
-    if not tables:
+    section = noise_section(found.report.rows)
+    if section is None:
         return None
     panels = [curve_panel(one.noise, one.curves, f"noise{i}") for i, one in enumerate(found.curves[:MAX_PANELS])]
-    kind = "held-out recognizers" if any(one.held_out for one in found.curves) else "surrogates"
-    words = (
-        f"The corruptions and attacks were put between the captured pictures and the recognizers. Curves: the mean rate over "
-        f"the {kind}, by severity, where a noise was asked for in more than one; the tables have every recognizer.",
-    )
-    return Section("noises", "Accuracy under noises", words, tuple(tables), tuple(panels))
-
-
-def _views(found: Findings) -> Section | None:
-    table = view_table(found.report.rows)
-    if table is None:
-        return None
-    words = (
-        "The same pictures, cut in other ways. What untagged differs by from natural is what the tags and marks of the "
-        "sheet do by themselves; what frame scores, its window filled with gray, is said without any object to look at; "
-        "object is the window alone.",
-    )
-    return Section("views", "Views of the same pictures", words, (table,))
+    return replace(section, figures=tuple(panels))
 
 
 def _panels(one: Bench) -> tuple[Panel, ...]:

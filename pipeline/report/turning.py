@@ -16,8 +16,8 @@ ByCell = Mapping[str, Sequence[HeardShot]]
 class Turned:
     """One recognizer's answers to an arm beside those to the baseline, in ``pairs`` of shots of one condition.
 
-    ``fixed``: wrong labels that became the right one. ``broken``: labels that the right one became. ``swapped``: one wrong
-    label for another, as ``a → b``. Each with counts, most frequent first.
+    ``fixed``: wrong labels that became the right one. ``broken``: labels that the right one became. ``swapped``: one
+    wrong label for another, as ``a → b``. Each with counts, most frequent first.
     """
 
     arm: str
