@@ -98,7 +98,7 @@ def _view_table(rows: Sequence[Row]) -> Table | None:
             *(_rate(by_place.get((arm, name, view))) for view in views),
         )
         for held_out, name in _recognizers(plain)
-        for arm in in_order(row.arm for row in plain if row.model == name)
+        for arm in in_order(row.arm for row in plain if row.model == name and row.view != "natural")
     ]
     return Table(
         "Right answers in % by view, of the pictures without noise.",

@@ -66,8 +66,9 @@ def panel(recognizer: str, rows: Sequence[Row], key: str) -> Panel:
 def curve_panel(title: str, curves: Sequence[Curve], key: str) -> Panel:
     """Accuracy over severity, a line for each arm."""
     with _settings():
-        height_in = 2.1 + 0.17 * len(curves)
-        figure, axes = _new_figure(height_in, (0.12, (0.62 + 0.17 * len(curves)) / height_in, 0.85, 1.4 / height_in))
+        legend_in = 0.19 * -(-len(curves) // 2)
+        height_in = 2.3 + legend_in
+        figure, axes = _new_figure(height_in, (0.12, (0.55 + legend_in) / height_in, 0.85, 1.65 / height_in))
         for number, curve in enumerate(curves):
             _line(axes, number, curve)
         axes.set_ylim(-3, 103)
@@ -78,7 +79,7 @@ def curve_panel(title: str, curves: Sequence[Curve], key: str) -> Panel:
         axes.tick_params(length=0, pad=4)
         axes.grid(axis="y", color=LINE, linewidth=0.7)
         axes.spines[:].set_visible(False)
-        figure.legend(loc="lower left", bbox_to_anchor=(0.1, 0.0), frameon=False, fontsize=9, borderaxespad=0.2)
+        figure.legend(loc="lower left", bbox_to_anchor=(0.08, 0.0), ncols=2, frameon=False, borderaxespad=0.0)
         return Panel(title, _inline(_svg(figure), key), "; ".join(_said(curve) for curve in curves))
 
 
@@ -114,13 +115,19 @@ def _line(axes: Any, number: int, curve: Curve) -> None:
         y,
         color=color,
         linewidth=2 if is_patch(curve.arm) else 1.3,
-        linestyle=LINES[number // len(MARKERS) % len(LINES)] if is_patch(curve.arm) else LINES[1 + number % 3],
+        linestyle=_style(number, curve.arm),
         marker=MARKERS[number % len(MARKERS)],
         markersize=5,
         markerfacecolor=color if is_patch(curve.arm) else SURFACE,
         label=_label(curve.arm),
         clip_on=False,
     )
+
+
+def _style(number: int, arm: str) -> Any:
+    if is_patch(arm):
+        return LINES[0]
+    return LINES[1] if arm == "bare" else LINES[2 + number % 2]
 
 
 def _said(curve: Curve) -> str:

@@ -32,7 +32,7 @@ MAX_LISTED = 60
 MAX_MAPS = 24
 MAX_CELLS = 12_000
 MAX_LINES = 400
-MAX_SAID = 4
+MAX_SAID = 3
 MAX_TEXT = 300
 """Bounds that keep the page readable, and under 15 MB; what is left out is counted on the page."""
 
@@ -83,7 +83,7 @@ def render(found: Findings) -> str:
         benches=[BenchView(one, _panels(one)) for one in found.benches],
         counts=rows_by_arm(found.rows[:MAX_ROWS]),
         map_sets=_map_sets(found.maps[1:]),
-        turned=_by_arm(found.turned[:MAX_LINES]),
+        turned=_turned(found.turned[:MAX_LINES]),
         noises=noises,
         views=views,
         contents=_contents(found.report, noises, views),
@@ -126,8 +126,12 @@ def _map_sets(sets: Sequence[MapSet]) -> list[MapSet]:
     return within
 
 
-def _by_arm(lines: Sequence[Turned]) -> list[tuple[str, list[Turned]]]:
-    return [(arm, list(group)) for arm, group in groupby(lines, key=lambda one: one.arm)]
+def _turned(lines: Sequence[Turned]) -> list[tuple[str, list[tuple[str, list[Turned]]]]]:
+    """Under a title each, by arm: the patches, and the arm that tells whether a sticker can mislead; the rest."""
+    by_arm = [(arm, list(group)) for arm, group in groupby(lines, key=lambda one: one.arm)]
+    first = [each for each in by_arm if is_patch(each[0]) or each[0] == "wrong-class"]
+    rest = [each for each in by_arm if each not in first]
+    return [("Patches, and the patch of another class", first), ("Other controls", rest)]
 
 
 def _noises(found: Findings) -> Section | None:

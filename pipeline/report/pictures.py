@@ -17,7 +17,7 @@ from pipeline.report.content import Pixels, ShotView
 from pipeline.report.digest import Tally, in_order, tally
 from pipeline.report.hearing import Heard, HeardShot
 
-MAX_PICTURES = 24
+MAX_PICTURES = 32
 PER_ARM = 4
 SIDE_PX = 440
 """Longest side of a picture on the page."""
