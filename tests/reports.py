@@ -136,7 +136,7 @@ def _shots(count: int, arms: Sequence[str]) -> Iterator[ShotView]:
         make = shot if found else lost
         yield make(
             f"{i:06d}",
-            ARMS[i % 7],
+            arms[i % len(arms)],
             distance_mm=distance,
             yaw_deg=yaw,
             light=("day", "dusk")[i // len(arms) // 25 % 2],

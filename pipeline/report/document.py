@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pydantic import JsonValue
-from pydantic_core import to_jsonable_python
 
 from pipeline.report.content import Section
 from pipeline.report.findings import Findings
+from pipeline.report.signs import sound
 
 FORMAT, VERSION = "dpcam.report", 1
 
@@ -54,8 +57,21 @@ def document(found: Findings) -> dict[str, Any]:
         "provenance": dict(report.provenance),
         "command": report.command,
     }
-    made: dict[str, Any] = to_jsonable_python(held, inf_nan_mode="null")
+    made: dict[str, Any] = _plain(held)
     return made
+
+
+def _plain(value: Any) -> Any:
+    """Values of dataclasses, and text of any kind, as JSON has them; not a number is null."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {sound(str(key)): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, str):
+        return sound(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _section(section: Section | None) -> JsonValue:

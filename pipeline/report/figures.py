@@ -52,15 +52,30 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Lines are told apart without color."""
 
 
+PAPER = {INK: "#000000", MUTED: "#444444", LINE: "#bbbbbb", CONTROL: "#555555", ACCENT: "#0a5ea8", SURFACE: "#ffffff"}
+
+
 def panel(recognizer: str, rows: Sequence[Row], key: str) -> Panel:
     """A recognizer's accuracy by arm: ``rows`` (one per arm, top to bottom); ``key`` makes the SVG's ids unique."""
-    with _settings():
+    return Panel(recognizer, _inline(_accuracy(rows), key), "; ".join(_words(row) for row in rows))
+
+
+def paper_svg(rows: Sequence[Row]) -> str:
+    """The same as an SVG document of its own, its letters as shapes, in the colors of paper."""
+    svg = _accuracy(rows, fonttype="path")
+    for stand_in, color in PAPER.items():
+        svg = svg.replace(stand_in, color)
+    return svg
+
+
+def _accuracy(rows: Sequence[Row], fonttype: str = "none") -> str:
+    with _settings(fonttype):
         height_in = 0.5 + 0.26 * max(len(rows), 1)
         figure, axes = _new_figure(height_in, (0.31, 0.36 / height_in, 0.62, 1 - 0.42 / height_in))
         _frame(axes, rows)
         for y, row in enumerate(rows):
             _mark(axes, y, row)
-        return Panel(recognizer, _inline(_svg(figure), key), "; ".join(_words(row) for row in rows))
+        return _svg(figure)
 
 
 def curve_panel(title: str, curves: Sequence[Curve], key: str) -> Panel:
@@ -84,10 +99,10 @@ def curve_panel(title: str, curves: Sequence[Curve], key: str) -> Panel:
 
 
 @contextmanager
-def _settings() -> Iterator[None]:
+def _settings(fonttype: str = "none") -> Iterator[None]:
     import matplotlib as mpl
 
-    with mpl.rc_context(SETTINGS), warnings.catch_warnings():
+    with mpl.rc_context(SETTINGS | {"svg.fonttype": fonttype}), warnings.catch_warnings():
         # The browser finds a font for every script; only the layout here is measured with matplotlib's own.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield

@@ -15,6 +15,7 @@ from pipeline.report.findings import Findings, find
 from pipeline.report.markdown import markdown
 from pipeline.report.page import render
 from pipeline.report.paper import pdf
+from pipeline.report.signs import sound
 from pipeline.score import Answer
 
 Form = Literal["html", "json", "csv", "parquet", "markdown", "pdf"]
@@ -82,4 +83,5 @@ def _lines(report: ReportInput) -> Iterator[Line]:
 
 def _line(answer: Answer, shot: ShotView | None) -> Line:
     condition: Line = {name: getattr(shot, name) if shot else None for name in _OF_SHOT}
-    return {name: condition[name] if name in condition else getattr(answer, name) for name in COLUMNS}
+    values = {name: condition[name] if name in condition else getattr(answer, name) for name in COLUMNS}
+    return {name: sound(value) if isinstance(value, str) else value for name, value in values.items()}

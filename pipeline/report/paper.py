@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 from pipeline.report.content import Section
 from pipeline.report.digest import is_patch
+from pipeline.report.figures import paper_svg
 from pipeline.report.findings import Findings
 from pipeline.report.outline import outline
 from pipeline.report.pictures import show
 from pipeline.report.signs import one_line
 from pipeline.result import Table
+from pipeline.score import Row
 
 FONT, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 MARGIN_PT = 45.0
 WIDTH_PT = 595.0 - 2 * MARGIN_PT
 MAX_LINES = 400
-PICTURES_IN_ROW = 3
+IN_ROW = 3
+MAX_DRAWN = 40
+MAX_FIGURES = 24
 ACCENT, LINE, SOFT = "#0a5ea8", "#bbbbbb", "#f0f2f4"
 
 
@@ -47,6 +51,7 @@ def pdf(found: Findings) -> bytes:
     story = [_words(title, 16, bold=True)]
     for section in outline(found):
         story += _section(section)
+        story += _figures(found) if section.key == "accuracy" else []
     story += [PageBreak(), *_pictures(found)] if found.examples else []
     page.build(story, onFirstPage=_number, onLaterPages=_number)
     return stream.getvalue()
@@ -105,7 +110,7 @@ def _widths(table: Table) -> list[float]:
     longest = [
         max([len(head), *(len(row[i]) for row in table.rows[:MAX_LINES])]) for i, head in enumerate(table.columns)
     ]
-    wanted = [min(max(length, 6), 60) for length in longest]
+    wanted = [min(max(length, 6), 32 if i == 0 else 70) for i, length in enumerate(longest)]
     return [WIDTH_PT * min(1.0, sum(wanted) / 100) * each / sum(wanted) for each in wanted]
 
 
@@ -129,12 +134,43 @@ def _words(
     return Paragraph(escape(one_line(text)), style)
 
 
+def _figures(found: Findings) -> Iterator[Any]:
+    """The dots with whiskers of each recognizer, side by side."""
+    from reportlab.platypus import Table as Grid
+
+    cells = []
+    for one in found.benches:
+        for name, rows in list(zip(one.recognizers, zip(*(r for _, r in one.lines), strict=True), strict=True)):
+            kind = "held out" if one.held_out else "surrogate"
+            drawn = _drawing([row for row in rows[:MAX_DRAWN] if row is not None])
+            cells.append([_words(f"{name} ({kind})", 7.5, bold=True), drawn])
+    cells = cells[:MAX_FIGURES]
+    if cells:
+        yield _grid(cells, Grid)
+
+
+def _drawing(rows: Sequence[Row]) -> Any:
+    from svglib.svglib import svg2rlg
+
+    drawing: Any = svg2rlg(io.BytesIO(paper_svg(rows).encode()))
+    scale = (WIDTH_PT / IN_ROW - 10) / drawing.width
+    drawing.width, drawing.height = drawing.width * scale, drawing.height * scale
+    drawing.scale(scale, scale)
+    return drawing
+
+
+def _grid(cells: list[Any], grid: Any) -> Any:
+    rows: list[list[Any]] = [cells[i : i + IN_ROW] for i in range(0, len(cells), IN_ROW)]
+    rows[-1] += [""] * (IN_ROW - len(rows[-1]))
+    return grid(rows, colWidths=[WIDTH_PT / IN_ROW] * IN_ROW, style=[("VALIGN", (0, 0), (-1, -1), "TOP")])
+
+
 def _pictures(found: Findings) -> Iterator[Any]:
     from reportlab.platypus import Image
     from reportlab.platypus import Table as Grid
 
     yield _words("Examples", 12, bold=True)
-    side = WIDTH_PT / PICTURES_IN_ROW - 8
+    side = WIDTH_PT / IN_ROW - 8
     cells = []
     for one in found.examples:
         made = show(one.shot)
@@ -145,11 +181,7 @@ def _pictures(found: Findings) -> Iterator[Any]:
         scale = side / max(made.width, made.height)
         data = io.BytesIO(base64.b64decode(made.uri.partition(",")[2]))
         cells.append([Image(data, made.width * scale, made.height * scale), words])
-    rows: list[list[Any]] = [cells[i : i + PICTURES_IN_ROW] for i in range(0, len(cells), PICTURES_IN_ROW)]
-    rows[-1] += [""] * (PICTURES_IN_ROW - len(rows[-1]))
-    yield Grid(
-        rows, colWidths=[WIDTH_PT / PICTURES_IN_ROW] * PICTURES_IN_ROW, style=[("VALIGN", (0, 0), (-1, -1), "TOP")]
-    )
+    yield _grid(cells, Grid)
 
 
 def _number(canvas: Any, page: Any) -> None:

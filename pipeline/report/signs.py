@@ -11,6 +11,11 @@ def shown(text: str) -> str:
     return text.translate(NOT_SHOWN).encode("utf-8", "replace").decode()
 
 
+def sound(text: str) -> str:
+    """Text as data, every sign of it: only bytes of file names that are no text are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def one_line(text: str) -> str:
     """The same on one line, with nothing that a terminal or a page would take for an order."""
     return " ".join("".join(sign if sign.isprintable() or sign.isspace() else "�" for sign in shown(text)).split())
