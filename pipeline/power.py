@@ -118,10 +118,11 @@ class Bench:
         asked = self.question if cells is None else replace(self.question, cells=cells)
         counts = None if repeats is None else np.broadcast_to(np.asarray(repeats, dtype=np.int64), (asked.cells,))
         test = self._test(asked.cells)
+        answers = math.inf if counts is None else float(counts.sum() * asked.recognizers)
         passed = sum(
             judge(effect, asked.rule).verdict == "PASS"
-            for differences in _simulated(asked, effect_points, counts)
-            for effect in test.effects(differences)
+            for rates in _simulated(asked, effect_points, counts)
+            for effect in test.effects(rates, (answers, answers))
         )
         rate = wilson(passed, asked.sessions)
         return Power(
@@ -173,7 +174,7 @@ def _smallest(power: Callable[[int], Power], wished: float, first: int, last: in
 def _simulated(
     question: Question, effect_points: float, counts: NDArray[np.int64] | None
 ) -> Iterator[NDArray[np.float64]]:
-    """``(S, C)`` differences of both arms' rates in points, chunk after chunk of sessions."""
+    """``(S, C, 2)`` rates of the arm and the baseline, chunk after chunk of sessions."""
     treated = question.baseline_rate + effect_points / 100
     if not 0 <= treated <= 1:
         raise BadUsage(
@@ -186,8 +187,7 @@ def _simulated(
     for number, start in enumerate(range(0, question.sessions, chunk)):
         random = np.random.default_rng([question.seed, number])
         shape = (min(chunk, question.sessions - start), question.cells, 2, question.recognizers)
-        right = latent.shares(thresholds - latent.common(shape, random), counts, random)
-        yield 100 * np.diff(right, axis=2)[:, :, 0]
+        yield latent.shares(thresholds - latent.common(shape, random), counts, random)[:, :, ::-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,8 @@ def test_many_sessions_are_tested_as_one_is(cells: int, null_points: float):
     right = random.binomial(4, [[[0.8], [0.6]]], (20, 2, cells))
     test = PairedTest(cells, seed=7, alpha=0.1, null_points=null_points)
     rule = replace(RULE, alpha=0.1, min_effect_points=null_points)
-    for (treated, baseline), found in zip(right, test.effects(25.0 * (right[:, 0] - right[:, 1])), strict=True):
+    of = (4.0 * cells, 4.0 * cells)
+    for (treated, baseline), found in zip(right, test.effects(right.swapaxes(1, 2) / 4, of), strict=True):
         one = paired_effect(answers(treated), answers(baseline), seed=7, alpha=0.1, null_points=null_points)
         assert one is not None
         assert (found.points, found.low, found.high, found.p_value, found.cells) == pytest.approx(
@@ -89,11 +90,11 @@ def test_cells_vary_as_the_correlations_demand(case: str, repeats: int):
 
 
 def simulated(asked: Question, effect_points: float, repeats: int | None) -> NDArray[np.float64]:
-    """``(S, C)`` differences, as the test is given them."""
+    """``(S, C)`` differences of what the test is given, in points."""
     seen: list[NDArray[np.float64]] = []
 
-    def look(differences: NDArray[np.float64]) -> list[object]:
-        seen.append(differences)
+    def look(rates: NDArray[np.float64], _: object) -> list[object]:
+        seen.append(100 * (rates[:, :, 0] - rates[:, :, 1]))
         return []
 
     bench = Bench(asked, {asked.cells: SimpleNamespace(effects=look)})  # type: ignore[dict-item]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -152,6 +153,31 @@ def color(
     effort = QUICK if quick else FULL
     with progress_bar("color") as progress:
         return color_result(bench_color(effort, seed or 0, progress), effort)
+
+
+@command(group, "statistics")
+def statistics(
+    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: 200 sessions of each kind.")] = False,
+    sessions: Annotated[
+        int | None, typer.Option(help="Sessions of each kind; 1000, or 200 with --quick.", min=20, max=100_000)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Gets the tables as Markdown.")] = None,
+    seed: SeedOption = None,
+) -> Result:
+    """Simulate sessions of known rates; count how often intervals hold these, and how often verdicts are right."""
+    from calibration.files import write_text
+    from pipeline.camera_tables import as_markdown
+    from pipeline.cli.output import progress_bar
+    from pipeline.statistics_bench import FULL, QUICK, bench_statistics
+    from pipeline.statistics_tables import statistics_result
+
+    usual = QUICK if quick else FULL
+    effort = replace(usual, sessions=sessions or usual.sessions)
+    with progress_bar("statistics") as progress:
+        result = statistics_result(bench_statistics(effort, seed or 1, progress))
+    if out:
+        write_text(out, as_markdown(result.tables))
+    return result
 
 
 @command(group, "train")
