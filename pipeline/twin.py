@@ -154,7 +154,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """All of it. ``arm``: the patch; ``bases``: the arms that the twins stand in; ``averages``: what the camera averages.
+    """All of it. ``arm``: the patch; ``bases``: the arms that the twins stand in; ``averages``: what its lens does.
 
     ``ladders``: for each kind of recognizer first all together (``recognizer`` None), then one by one; held-out first.
     """
