@@ -18,8 +18,9 @@ Factor = Literal["geometry", "color", "blur and noise", "unexplained"]
 RUNGS: tuple[Rung, ...] = ("screen", "geometry", "light", "print", "blur", "noise", "real")
 """In this order one property after the other is taken from the pictures; each step's share hangs on the order."""
 
+PROMISED: Rung = "screen"
 TWIN: Rung = "noise"
-"""The last rung that is rendered: the whole twin."""
+"""The first and the last rung that is rendered: what the screen promised, and the whole twin."""
 
 FACTOR_OF: Mapping[Rung, Factor] = {
     "geometry": "geometry",

@@ -9,10 +9,23 @@ import numpy as np
 
 from calibration.geometry import Array
 from pipeline.statistics import PairedTest
-from pipeline.twin import FACTOR_OF, RUNGS, TWIN, Change, Factor, Ladder, Level, Rung, Spread, Step, TwinAnswer
+from pipeline.twin import (
+    FACTOR_OF,
+    PROMISED,
+    RUNGS,
+    TWIN,
+    Change,
+    Factor,
+    Ladder,
+    Level,
+    Rung,
+    Spread,
+    Step,
+    TwinAnswer,
+)
 
 FACTORS: tuple[Factor, ...] = ("geometry", "color", "blur and noise", "unexplained")
-PROMISED, REAL = RUNGS[0], RUNGS[-1]
+REAL = RUNGS[-1]
 
 
 @dataclass(frozen=True, slots=True)

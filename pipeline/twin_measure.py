@@ -33,8 +33,11 @@ INSIDE_PX, INSIDE_SIGMAS, NOISE_SIGMAS = 0.5, 2.0, 3.0
 PAPER_PIXELS = 4000
 """So many pixels of a blank frame tell its light."""
 
-AFFINE_PX = 60.0
-"""A frame larger than this shows more than by how much its sticker is shifted."""
+TELLING_PIXELS = 150
+"""With fewer pixels of texture nothing is said of where it is."""
+
+COVERED = 0.5
+"""Of a cell of the rectified frame at least so much is sticker where colors are compared."""
 
 FARTHEST = 0.1
 """A sticker is not farther from its place than this share of its size; a search that ends there has found nothing."""
@@ -71,6 +74,15 @@ class Shot:
     def white(self, space: Space) -> White | None:
         """The white of blank paper over the picture."""
         return white_over(self.tags[space], self.paper)
+
+    def white_level(self, space: Space) -> float | None:
+        """The white of blank paper in the middle of the frame, in levels of 255, mean over channels."""
+        white = self.white(space)
+        return (
+            None
+            if white is None
+            else float(255 * white.at(self.sight.to_image(self.sheet.frame.center_mm[None])).mean())
+        )
 
     @property
     def noise_levels(self) -> float | None:
@@ -145,30 +157,27 @@ def noisy(part: Floats, layer: Layer, noise: Noise, random: np.random.Generator)
 
 
 def misplaced(pixels: Pixels, shot: Shot, layer: Layer, expected: Floats) -> Array | None:
-    """``(4, 2)`` px from where the tags say that the frame's corners are to where the real sticker's texture is.
+    """``(2,)`` px from where the tags say that the real sticker is to where its texture is.
 
     ``expected``: code values ``(h, w, 3)`` of the twin in the layer's part of the real shot. The two are brought
     together by enhanced correlation (Evangelidis and Psarakis 2008), which does not look at brightness or contrast.
     None where the texture does not tell.
     """
-    corners = shot.sight.to_image(shot.sheet.frame.corners_mm)
-    size = float(np.ptp(corners, axis=0).max())
     mask = np.asarray(layer.cover > RIM, dtype=np.uint8)
+    if mask.sum() < TELLING_PIXELS:
+        return None
     wanted = to_gray(np.clip(np.rint(expected * 255), 0, 255).astype(np.uint8))
     seen = to_gray(np.ascontiguousarray(pixels[layer.rows, layer.columns]))
-    motion = cv2.MOTION_AFFINE if size > AFFINE_PX else cv2.MOTION_TRANSLATION
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, ROUNDS, ENOUGH)
     start = np.eye(2, 3, dtype=np.float32)
     try:
-        # The mask is that of the second picture, which is the one that is moved: here they are nearly the same.
-        _, found = cv2.findTransformECC(wanted, seen, start, motion, criteria, mask, 1)
+        _, found = cv2.findTransformECC(wanted, seen, start, cv2.MOTION_TRANSLATION, criteria, mask, 1)
     except cv2.error:
         # Too little texture, or none.
         return None
-    warp = np.asarray(found, dtype=np.float64)
-    local = corners - [layer.left, layer.top]
-    moved = local @ warp[:, :2].T + warp[:, 2] - local
-    return moved if np.linalg.norm(moved, axis=1).max() < FARTHEST * size else None
+    shift = np.asarray(found, dtype=np.float64)[:, 2]
+    size = float(np.ptp(shot.sight.to_image(shot.sheet.frame.corners_mm), axis=0).max())
+    return shift if float(np.linalg.norm(shift)) < FARTHEST * size else None
 
 
 def rectified(pixels: Pixels, sight: Sight, sheet: Sheet, side: int) -> Pixels:
@@ -191,8 +200,8 @@ def rectified_side(shot: Shot) -> int:
 
 
 def color_difference(first: Pixels, second: Pixels, covered: Pixels) -> float | None:
-    """Mean CIEDE2000 of two rectified frames where ``covered`` ``(n, n, 3)`` is full; None where it nowhere is."""
-    inside = covered[..., 0] >= round(255 * RIM)
+    """Mean CIEDE2000 of two rectified frames where the sticker is (``covered`` ``(n, n, 3)``); None where it nowhere is."""
+    inside = covered[..., 0] >= 255 * COVERED
     if not inside.any():
         return None
     return float(delta_e(first[inside] / 255, second[inside] / 255).mean())
