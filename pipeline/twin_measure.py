@@ -15,7 +15,6 @@ import numpy as np
 from calibration.color import delta_e
 from calibration.geometry import Array
 from calibration.sheet import Sheet
-from calibration.tags import to_gray
 from capture.edges import edge_blur_px
 from capture.response import Noise, fit_noise, see_swatches
 from capture.session import FrameRecord
@@ -32,6 +31,9 @@ INSIDE_PX, INSIDE_SIGMAS, NOISE_SIGMAS = 0.5, 2.0, 3.0
 
 PAPER_PIXELS = 4000
 """So many pixels of a blank frame tell its light."""
+
+CALM_PX = 1.0
+"""What is searched in is softened by so much, against the sensor's noise."""
 
 TELLING_PIXELS = 150
 """With fewer pixels of texture nothing is said of where it is."""
@@ -166,8 +168,10 @@ def misplaced(pixels: Pixels, shot: Shot, layer: Layer, expected: Floats) -> Arr
     mask = np.asarray(layer.cover > RIM, dtype=np.uint8)
     if mask.sum() < TELLING_PIXELS:
         return None
-    wanted = to_gray(np.clip(np.rint(expected * 255), 0, 255).astype(np.uint8))
-    seen = to_gray(np.ascontiguousarray(pixels[layer.rows, layer.columns]))
+    wanted, seen = (
+        cv2.GaussianBlur(np.asarray(part, np.float32).mean(axis=2), (0, 0), CALM_PX)
+        for part in (expected, pixels[layer.rows, layer.columns] / 255)
+    )
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, ROUNDS, ENOUGH)
     start = np.eye(2, 3, dtype=np.float32)
     try:
@@ -200,7 +204,7 @@ def rectified_side(shot: Shot) -> int:
 
 
 def color_difference(first: Pixels, second: Pixels, covered: Pixels) -> float | None:
-    """Mean CIEDE2000 of two rectified frames where the sticker is (``covered`` ``(n, n, 3)``); None where it nowhere is."""
+    """Mean CIEDE2000 of two rectified frames where ``covered`` ``(n, n, 3)`` says that the sticker is, or None."""
     inside = covered[..., 0] >= 255 * COVERED
     if not inside.any():
         return None

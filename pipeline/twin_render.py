@@ -77,7 +77,7 @@ class Print:
 class Layer:
     """A print in a part of a picture that begins at (``top``, ``left``).
 
-    ``cover`` ``(h, w)``: the share of each pixel that it covers; ``color`` ``(h, w, 3)`` is weighted by it, in ``space``.
+    ``cover`` ``(h, w)``: the share of each pixel that it covers. ``color`` ``(h, w, 3)``: weighted by it, in ``space``.
     """
 
     color: Floats

@@ -40,7 +40,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Painter:
-    """Renders one sticker. ``offset_mm`` ``(2,)``: where the real one sits, against what the tags say; ``seed``: noise."""
+    """Renders one sticker. ``offset_mm`` ``(2,)``: where the real one sits, against its tags; ``seed``: of the noise."""
 
     sticker: Sticker
     space: Space
