@@ -101,7 +101,8 @@ class Measures:
 
     ``offset_px``, ``offset_mm``: how far the sticker's corners are from where the tags say, in the real shots, in px
     and on paper. ``residual_px``: of the localization. ``delta_e``: CIEDE2000 between real sticker and whole twin in
-    the rectified frame, ``delta_e_screen`` between real sticker and screen. ``blur_px``: Gaussian sigma in the shots
+    the rectified frame, ``delta_e_screen`` between real sticker and screen, ``delta_e_noise`` between twins that differ
+    in their noise alone. ``blur_px``: Gaussian sigma in the shots
     that the twins stand in and in the real ones. ``noise_levels``: at mid-gray, likewise. ``white``: code values of
     blank paper at the frame, likewise, mean over channels. ``colors``: swatches behind the color of the print.
     """
@@ -111,6 +112,7 @@ class Measures:
     residual_px: float | None
     delta_e: float | None
     delta_e_screen: float | None
+    delta_e_noise: float | None
     blur_px: float | None
     blur_px_real: float | None
     noise_levels: float | None

@@ -3,106 +3,118 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from pipeline.twin import RUNGS, Ladder, Measures, Step, Twins
+from pipeline.twin import RUNGS, TWIN, Change, Ladder, Measures, Twins
 
 SETTINGS: Any = {"font.family": ["DejaVu Sans"], "font.size": 9.0, "text.parse_math": False}
-WHOLE, LOSS, GAIN, LINE, BASE = "#4878b0", "#c0504d", "#5a9367", "#999999", "#b8b8b8"
+WHOLE, LOSS, GAIN, LINE, BASE = "#2f5f95", "#c0504d", "#3f8a56", "#999999", "#777777"
 TITLES = {True: "held-out recognizers", False: "surrogates"}
-WORDS = {"base": "without\npatch", "screen": "screen", "real": "real\nsticker"}
-FACTOR_WORDS = {"geometry": "geometry", "light": "light", "print": "print", "blur": "blur", "noise": "noise"}
+SHOWN = {"probability": "true probability", "accuracy": "accuracy"}
+NAMES = ("no patch", "screen", *RUNGS[1:-1], "un-\nexplained", "real\nsticker")
+LEAST_SPAN = 10.0
+"""Points that the axis shows at least: small steps shall look small."""
+
+What = Literal["probability", "accuracy"]
 
 
 def twin_png(twins: Twins) -> bytes:
-    """A PNG: true probability and accuracy, from the screen down, or up, to the real sticker."""
+    """A PNG: true probability and accuracy, step by step from the screen to the real sticker."""
     # Loaded only here: whoever draws nothing need not wait for it.
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     pooled = [ladder for ladder in twins.ladders if ladder.recognizer is None]
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(10, 0.9 + 3.1 * len(pooled)), dpi=110, layout="constrained")
-        rows = figure.subplots(len(pooled), 2, squeeze=False, sharey=True)
+        figure = Figure(figsize=(11, 1.0 + 2.9 * len(pooled)), dpi=110, layout="constrained")
+        rows = figure.subplots(len(pooled), 2, squeeze=False)
         for axes, ladder in zip(rows, pooled, strict=True):
             _waterfall(axes[0], ladder, "probability")
             _waterfall(axes[1], ladder, "accuracy")
-        figure.suptitle(_title(twins), fontsize=9, wrap=True)
+        figure.suptitle(_title(twins), fontsize=9)
         stream = io.BytesIO()
         figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
 
 
-def _waterfall(axes: Any, ladder: Ladder, what: str) -> None:
-    levels = [getattr(level, what) for level in ladder.levels]
-    _whole(axes, 0, getattr(ladder.base, what), BASE)
-    _whole(axes, 1, levels[0], WHOLE)
-    for i, step in enumerate(ladder.steps):
-        _step(axes, i + 2, levels[i], step, what)
-    _whole(axes, len(RUNGS) + 1, levels[-1], WHOLE)
-    _variance(axes, ladder, levels[-2], what)
-    axes.set(xlim=(-0.6, len(RUNGS) + 1.6), ylim=(0, 108))
-    axes.set_xticks(range(len(RUNGS) + 2), _names(), fontsize=8)
-    axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
+def _waterfall(axes: Any, ladder: Ladder, what: What) -> None:
+    base, levels = getattr(ladder.base, what), [getattr(level, what) for level in ladder.levels]
+    changes: list[Change] = [getattr(step, what) for step in ladder.steps]
+    _variance(axes, ladder, what)
+    _level(axes, 0, base, BASE)
+    _level(axes, 1, levels[0], WHOLE)
+    for i, change in enumerate(changes):
+        _step(axes, i + 2, levels[i], change)
+    _level(axes, len(changes) + 2, levels[-1], WHOLE)
+    axes.set_xlim(-0.6, len(NAMES) - 0.4)
+    axes.set_ylim(*_limits([base, *levels], changes))
+    axes.set_xticks(range(len(NAMES)), NAMES, fontsize=8)
     axes.grid(axis="y", lw=0.4, color=LINE)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    shown = "true probability" if what == "probability" else "accuracy"
-    axes.set_title(f"{TITLES[ladder.held_out]}: {shown}, {ladder.cells} conditions", fontsize=9)
+    axes.set_ylabel("%")
+    axes.set_title(f"{TITLES[ladder.held_out]}: {SHOWN[what]}, {ladder.cells} conditions", fontsize=9)
 
 
-def _names() -> list[str]:
-    steps = [FACTOR_WORDS.get(rung, "un-\nexplained") for rung in RUNGS[1:]]
-    return [WORDS["base"], WORDS["screen"], *steps, WORDS["real"]]
+def _limits(levels: Sequence[float], changes: Sequence[Change]) -> tuple[float, float]:
+    """The part of the scale where something happens, with room for the words."""
+    reach = [
+        levels[i + 1] + end for i, change in enumerate(changes) for end in (change.low, change.high) if end is not None
+    ]
+    low, high = min(*levels, *reach), max(*levels, *reach)
+    span = max(high - low, LEAST_SPAN)
+    low = min((low + high - span) / 2, 100 - span)
+    return low - 0.08 * span, low + 1.14 * span
 
 
-def _whole(axes: Any, at: int, level: float, color: str) -> None:
-    axes.bar(at, level, 0.7, color=color)
-    axes.annotate(f"{level:.1f}", (at, level), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+def _level(axes: Any, at: int, level: float, color: str) -> None:
+    """A mark, not a bar: the scale does not begin at zero."""
+    axes.plot([at - 0.38, at + 0.38], [level, level], color=color, lw=3, solid_capstyle="butt")
+    axes.annotate(f"{level:.1f}", (at, level), (0, 4), textcoords="offset points", ha="center", weight="bold")
 
 
-def _step(axes: Any, at: int, before: float, step: Step, what: str) -> None:
-    change = getattr(step, what)
-    after = before + change.points
-    axes.bar(at, change.points, 0.7, bottom=before, color=GAIN if change.points >= 0 else LOSS)
-    axes.plot([at - 1.35, at + 0.35], [before, before], color=LINE, lw=0.7)
+def _step(axes: Any, at: int, before: float, change: Change) -> None:
+    color = GAIN if change.points >= 0 else LOSS
+    axes.plot([at - 1.38, at + 0.38], [before, before], color=LINE, lw=0.7)
+    axes.bar(at, change.points, 0.7, bottom=before, color=color, edgecolor=color, lw=0.8)
+    ends = (change.low, change.high)
     if change.low is not None and change.high is not None:
         axes.plot([at, at], [before + change.low, before + change.high], color="black", lw=1)
-    top = max(before, after, before + (change.high or 0.0))
-    axes.annotate(f"{change.points:+.1f}", (at, top), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+    top = before + max(0.0, change.points, *(end for end in ends if end is not None))
+    axes.annotate(f"{change.points:+.1f}", (at, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
 
 
-def _variance(axes: Any, ladder: Ladder, twin: float, what: str) -> None:
+def _variance(axes: Any, ladder: Ladder, what: What) -> None:
     """A band about the whole twin: where the real sticker is expected when nothing but chance is between them."""
     if ladder.spread is None:
         return
+    twin = getattr(ladder.levels[RUNGS.index(TWIN)], what)
     half = 1.96 * getattr(ladder.spread, f"mean_{what}")
-    right = len(RUNGS) + 1.5
-    axes.fill_between([len(RUNGS) + 0.5, right], twin - half, twin + half, color="black", alpha=0.18, lw=0)
+    axes.axhspan(twin - half, twin + half, xmin=0.78, color="black", alpha=0.13, lw=0)
 
 
 def _title(twins: Twins) -> str:
     return (
-        f"Patch {twins.arm}: from the screen to the real sticker, in points, one property after the other. "
-        f"Twins stand in {' and '.join(twins.bases)} shots; lines: 95 % intervals over conditions; "
-        f"gray band: what repeats alone would move.\n{measures_text(twins.measures)}"
+        f"Patch {twins.arm}: from the screen to the real sticker, one measured property after the other "
+        f"(twins in {' and '.join(twins.bases)} shots)\n"
+        "black lines: 95 % intervals over conditions; gray band: where repeats alone would put the real sticker\n"
+        f"{measures_text(twins.measures)}"
     )
 
 
 def measures_text(measures: Measures) -> str:
     """What was measured, in a line."""
     parts = [
-        _said("geometry {:.2f} px", measures.offset_px),
-        _said("({:.2f} mm)", measures.offset_mm),
-        _said("color ΔE {:.1f} to the twin,", measures.delta_e),
-        _said("{:.1f} to the screen", measures.delta_e_screen),
-        _said("blur {:.2f} px", measures.blur_px),
-        _said("(real {:.2f})", measures.blur_px_real),
-        _said("noise {:.1f} levels", measures.noise_levels),
-        _said("(real {:.1f})", measures.noise_levels_real),
+        _said("sticker off by {:.2f} px ({:.2f} mm)", measures.offset_px, measures.offset_mm),
+        _said("real against twin {:.1f} ΔE2000", measures.delta_e),
+        _said("against screen {:.1f}", measures.delta_e_screen),
+        _said("by noise alone {:.1f}", measures.delta_e_noise),
+        _said("blur {:.2f} px, real {:.2f}", measures.blur_px, measures.blur_px_real),
+        _said("noise {:.1f} levels, real {:.1f}", measures.noise_levels, measures.noise_levels_real),
     ]
-    return " ".join(filter(None, parts))
+    return " · ".join(filter(None, parts))
 
 
-def _said(words: str, value: float | None) -> str:
-    return "" if value is None else words.format(value)
+def _said(words: str, *values: float | None) -> str:
+    return "" if None in values else words.format(*values)

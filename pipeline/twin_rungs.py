@@ -40,7 +40,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Painter:
-    """Renders one sticker. ``offset_mm`` ``(2,)``: where the real one sits, against its tags; ``seed``: of the noise."""
+    """Renders one sticker. ``offset_mm`` ``(2,)``: where the real one sits, against its tags; ``seed``: of noise."""
 
     sticker: Sticker
     space: Space
@@ -61,9 +61,7 @@ class Painter:
         soft = blurred(sharp, shot.sigma_px)
         part = exchanged(pixels, _instead(shot, pixels, sharp, white), soft)
         yield Drawn("blur", pasted(pixels, soft, part))
-        if shot.noise is not None:
-            part = noisy(part, soft, shot.noise, np.random.default_rng([self.seed, shot.frame.index]))
-        yield Drawn("noise", pasted(pixels, soft, part))
+        yield Drawn("noise", pasted(pixels, soft, _with_noise(part, soft, shot, self.seed)))
 
     def cover(self, shot: Shot, pixels: Pixels) -> Pixels:
         """How much of each pixel a sticker covers in the shot, as a picture of the same size: white where all."""
@@ -95,6 +93,13 @@ class Painter:
 
 def _over(rung: Rung, pixels: Pixels, layer: Layer) -> Drawn:
     return Drawn(rung, pasted(pixels, layer, laid_over(pixels, layer)))
+
+
+def _with_noise(part: Floats, layer: Layer, shot: Shot, seed: int) -> Floats:
+    """As it is where the noise could not be measured."""
+    if shot.noise is None:
+        return part
+    return noisy(part, layer, shot.noise, np.random.default_rng([seed, shot.frame.index]))
 
 
 def _white(shot: Shot, space: Space) -> White:

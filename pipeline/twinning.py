@@ -6,7 +6,7 @@ what belongs to the sticker (its color, where it sits on its sheet) in the real 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,15 @@ class _Judge:
                 predicted=contract.labels[best],
                 correct=best == self.truth,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Off:
+    """CIEDE2000: whole twin and screen against the real stickers, and two twins that differ in their noise alone."""
+
+    twin: float | None
+    screen: float | None
+    noise: float | None
 
 
 def twin_session(
@@ -174,6 +183,7 @@ class _Work:
         self._known_offset = self._offset(Painter(sticker, space, np.zeros(2), order.seed), real)
         offset = np.zeros(2) if self._known_offset is None else self._known_offset
         self._painter = Painter(sticker, space, offset, order.seed)
+        self._again = Painter(sticker, space, offset, order.seed + 1)
 
     def compare(self, pair: Pair) -> TwinCell:
         """Score the real shots, render into every base, score, measure the difference."""
@@ -184,8 +194,9 @@ class _Work:
             offset_px=_average(self._offset_px(shot) for shot in pair.real),
             offset_mm=None if self._known_offset is None else float(np.linalg.norm(self._known_offset)),
             residual_px=_average(shot.residual_px for shot in (*pair.bases, *pair.real)),
-            delta_e=_average(each[TWIN] for each in off),
-            delta_e_screen=_average(each[PROMISED] for each in off),
+            delta_e=_average(each.twin for each in off),
+            delta_e_screen=_average(each.screen for each in off),
+            delta_e_noise=_average(each.noise for each in off),
             blur_px=_average(shot.sigma_px for shot in pair.bases),
             blur_px_real=_average(shot.sigma_px for shot in pair.real),
             noise_levels=_average(shot.noise_levels for shot in pair.bases),
@@ -220,19 +231,21 @@ class _Work:
         self._score(shot, ["real"], [pixels])
         return rectified(pixels, shot.sight, shot.sheet, side)
 
-    def _into(self, shot: Shot, seen: Sequence[Pixels], side: int) -> Mapping[Rung, float | None]:
-        """Score the twins in one base; CIEDE2000 to the real stickers of the screen and of the whole twin."""
-        pixels = stored_picture(shot.frame)
-        drawn = list(self._painter.rungs(shot, pixels, self._color(shot)))
-        self._score(shot, [None, *(each.rung for each in drawn)], [pixels, *(each.pixels for each in drawn)])
-        cover = rectified(self._painter.cover(shot, pixels), shot.sight, shot.sheet, side)
-        return {
-            each.rung: _average(
-                color_difference(rectified(each.pixels, shot.sight, shot.sheet, side), other, cover) for other in seen
-            )
-            for each in drawn
-            if each.rung in (PROMISED, TWIN)
-        }
+    def _into(self, shot: Shot, seen: Sequence[Pixels], side: int) -> _Off:
+        """Score the twins in one base, and hold them against the real stickers."""
+        pixels, color = stored_picture(shot.frame), self._color(shot)
+        drawn = {each.rung: each.pixels for each in self._painter.rungs(shot, pixels, color)}
+        self._score(shot, [None, *drawn], [pixels, *drawn.values()])
+        *_, again = self._again.rungs(shot, pixels, color)
+        cover, screen, twin, other = (
+            rectified(picture, shot.sight, shot.sheet, side)
+            for picture in (self._painter.cover(shot, pixels), drawn[PROMISED], drawn[TWIN], again.pixels)
+        )
+        return _Off(
+            twin=_average(color_difference(twin, real, cover) for real in seen),
+            screen=_average(color_difference(screen, real, cover) for real in seen),
+            noise=color_difference(twin, other, cover),
+        )
 
     def _score(self, shot: Shot, rungs: Sequence[Rung | None], pictures: Sequence[Pixels]) -> None:
         corners = shot.sight.to_image(shot.sheet.frame.corners_mm)

@@ -32,6 +32,7 @@ from pipeline.cli import (
     session,
     sessions,
     train,
+    twin,
 )
 from pipeline.cli.command import new_group
 from pipeline.cli.output import print_result, take_streams
@@ -43,7 +44,22 @@ TYPER_INTERRUPTED = 130
 LONGEST_SHOWN = 120
 
 app = new_group("Train, print, capture, localize and score defensive patches. `dpcam demo` shows all of it.")
-for module in (lab, models, train, printing, paper, calibrate, camera, eot, planning, sessions, session, noise, bench):
+for module in (
+    lab,
+    models,
+    train,
+    printing,
+    paper,
+    calibrate,
+    camera,
+    eot,
+    planning,
+    sessions,
+    session,
+    twin,
+    noise,
+    bench,
+):
     module.register(app)
 
 
