@@ -92,6 +92,14 @@ class Shot:
         return None if self.noise is None else 255 * math.sqrt(self.noise.shot / 4 + self.noise.read**2)
 
 
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """``shift`` ``(2,)``, right and down, and how many ``pixels`` of texture say so."""
+
+    shift: Array
+    pixels: int
+
+
 def look(
     frame: FrameRecord,
     pixels: Pixels,
@@ -158,8 +166,8 @@ def noisy(part: Floats, layer: Layer, noise: Noise, random: np.random.Generator)
     return np.sqrt(np.clip(light + spread * random.standard_normal(part.shape), 0, None))
 
 
-def misplaced(pixels: Pixels, shot: Shot, layer: Layer, expected: Floats) -> Array | None:
-    """``(2,)`` px from where the tags say that the real sticker is to where its texture is.
+def misplaced(pixels: Pixels, shot: Shot, layer: Layer, expected: Floats) -> Misplaced | None:
+    """How far the texture of the real sticker is from where the layer has it, in px.
 
     ``expected``: code values ``(h, w, 3)`` of the twin in the layer's part of the real shot. The two are brought
     together by enhanced correlation (Evangelidis and Psarakis 2008), which does not look at brightness or contrast.
@@ -181,7 +189,7 @@ def misplaced(pixels: Pixels, shot: Shot, layer: Layer, expected: Floats) -> Arr
         return None
     shift = np.asarray(found, dtype=np.float64)[:, 2]
     size = float(np.ptp(shot.sight.to_image(shot.sheet.frame.corners_mm), axis=0).max())
-    return shift if float(np.linalg.norm(shift)) < FARTHEST * size else None
+    return Misplaced(shift, int(mask.sum())) if float(np.linalg.norm(shift)) < FARTHEST * size else None
 
 
 def rectified(pixels: Pixels, sight: Sight, sheet: Sheet, side: int) -> Pixels:

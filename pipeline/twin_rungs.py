@@ -12,7 +12,7 @@ from calibration.geometry import Array
 from calibration.sheet import Sheet
 from pipeline.twin import Rung
 from pipeline.twin_color import PrintColor, White
-from pipeline.twin_measure import Shot, misplaced, noisy
+from pipeline.twin_measure import Misplaced, Shot, misplaced, noisy
 from pipeline.twin_render import (
     REACH_SIGMAS,
     Floats,
@@ -28,6 +28,8 @@ from pipeline.twin_render import (
     sticker_print,
 )
 from pipeline.twin_shots import Sticker
+
+SEARCHES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,21 @@ class Painter:
         layer = blurred(self._drawn(shot, pixels, self.sticker.texture, self.offset_mm), shot.sigma_px)
         return pasted(np.zeros_like(pixels), layer, np.repeat(layer.cover[..., None], 3, axis=2))
 
-    def misplacement(self, shot: Shot, pixels: Pixels, color: PrintColor) -> Array | None:
-        """``(2,)`` mm from where the tags of a real shot say that the sticker is to where it is; None where untold.
+    def misplacement(self, shot: Shot, pixels: Pixels, color: PrintColor) -> Misplaced | None:
+        """How far a real sticker is from where its tags say that it is; None where the picture does not tell.
 
-        Its own twin is drawn over it, and brought to fit.
+        Its own twin is drawn over it and brought to fit, and again from there: along its rim it finds other things.
         """
-        layer = self._drawn(shot, pixels, color.of(self.sticker.texture), np.zeros(2))
-        soft = blurred(lit(layer, _white(shot, self.space).over(layer)), shot.sigma_px)
-        shift = misplaced(pixels, shot, soft, laid_over(pixels, soft))
-        if shift is None:
-            return None
-        center = self.sticker.sheet.frame.center_mm[None]
-        return np.asarray((shot.sight.to_sheet(shot.sight.to_image(center) + shift) - center)[0])
+        texture, offset = color.of(self.sticker.texture), np.zeros(2)
+        for _ in range(SEARCHES):
+            layer = self._drawn(shot, pixels, texture, offset)
+            soft = blurred(lit(layer, _white(shot, self.space).over(layer)), shot.sigma_px)
+            found = misplaced(pixels, shot, soft, laid_over(pixels, soft))
+            if found is None:
+                return None
+            center = self.sticker.sheet.frame.center_mm[None]
+            offset = offset + (shot.sight.to_sheet(shot.sight.to_image(center) + found.shift) - center)[0]
+        return Misplaced(offset, found.pixels)
 
     def _drawn(self, shot: Shot, pixels: Pixels, texture: Floats, offset_mm: Array) -> Layer:
         """The patch, sharp, in the frame of the shot's own sheet."""

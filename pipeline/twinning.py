@@ -213,10 +213,14 @@ class _Work:
         return self._colors[shot.light]
 
     def _offset(self, painter: Painter, real: Sequence[Shot]) -> Array | None:
-        """``(2,)`` mm, the median over the real shots that tell."""
+        """``(2,)`` mm, the mean over the real shots that tell; one that shows more texture counts for more."""
         looked = (painter.misplacement(shot, stored_picture(shot.frame), self._color(shot)) for shot in real)
         told = [each for each in looked if each is not None]
-        return np.median(told, axis=0) if told else None
+        return (
+            np.average([each.shift for each in told], axis=0, weights=[each.pixels**2 for each in told])
+            if told
+            else None
+        )
 
     def _offset_px(self, shot: Shot) -> float | None:
         if self._known_offset is None:
