@@ -33,6 +33,7 @@ from pipeline.cli import (
     session,
     sessions,
     train,
+    twin,
 )
 from pipeline.cli.command import new_group
 from pipeline.cli.output import print_result, take_streams
@@ -57,6 +58,7 @@ for module in (
     sessions,
     reporting,
     session,
+    twin,
     noise,
     bench,
 ):
