@@ -84,10 +84,15 @@ def export_session(session: Session, path: Path, form: Format) -> Exported:
     :class:`BadUsage` for Parquet when what writes it is not installed.
     """
     columns = _columns(session)
-    write = _write_csv if form == "csv" else _write_parquet
     with written_aside(path) as aside:
-        write(_rows(session, columns), columns, aside)
+        write_table(_rows(session, columns), columns, aside, form)
     return Exported(path, len(session.frames), tuple(columns))
+
+
+def write_table(rows: Iterable[Row], columns: dict[str, Kind], path: Path, form: Format) -> None:
+    """Write rows, of which no more than one is held, to ``path``; the columns in their order."""
+    write = _write_csv if form == "csv" else _write_parquet
+    write(rows, columns, path)
 
 
 @contextmanager

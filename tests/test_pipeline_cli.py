@@ -27,6 +27,7 @@ TOP_LEVEL = [
     "localize",
     "score",
     "report",
+    "compare",
     "run",
     "demo",
     "doctor",

@@ -13,59 +13,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from reports import FRAME, HOSTILE, PASS, TARGET, answer, lost, report, shot
 
 from calibration.errors import BadImage, MissingFile, NotReady
+from pipeline.report.findings import find
+from pipeline.report.hearing import hear
 from pipeline.report.heat import heat_maps, make_axis
-from pipeline.report.page import ReportInput, ShotView, Skip, render, write_report
+from pipeline.report.page import ReportInput, Skip, write_report
+from pipeline.report.page import render as render_found
 from pipeline.report.pictures import MAX_PICTURES, SIDE_PX, choose, show
-from pipeline.score import Answer, summarize
-from pipeline.statistics import Effect, Judgement
+from pipeline.score import Answer
+from pipeline.statistics import Judgement
 
-TARGET = "speed-limit-50"
-HOSTILE = "<script>alert('x')</script>\"'&{{7*7}}$\\frac$ -->\0\udcff 標識 \u202e\u200b"
-FRAME = np.array([[20.0, 30.0], [100.0, 30.0], [100.0, 90.0], [20.0, 90.0]])
-TAGS = (FRAME * 0.2, FRAME * 0.2 + 90)
-PASS = Judgement("PASS", "The patch beats bare.", Effect(12.5, 3.25, 21.75, 0.0125, 18))
 VOID = {"meta", "link", "img", "br", "hr", "input", "use", "path", "rect"}
 
 
-def gradient() -> np.ndarray:
-    x, y = np.meshgrid(np.arange(160), np.arange(120))
-    return np.stack([x, y, np.full_like(x, 90)], axis=2).astype(np.uint8)
-
-
-def shot(name: str, arm: str = TARGET, distance_mm: float | None = 700.0, **changes: object) -> ShotView:
-    view = ShotView(name, arm, distance_mm, -40.0, 0.0, "day", gradient, FRAME, TAGS, True)
-    return replace(view, **changes)
-
-
-def lost(name: str, arm: str = TARGET, **changes: object) -> ShotView:
-    missing = {"frame_corners_px": None, "tag_corners_px": TAGS[:1], "found": False, "reason": "1 of 4 tags"}
-    return shot(name, arm, **{**missing, **changes})
-
-
-def answer(view: ShotView, model: str = "vgg", held_out: bool = True, said: str = TARGET) -> Answer:
-    about = (view.name, view.arm, "cell", model, held_out)
-    if not view.found:
-        return Answer(*about, "missed", view.reason, TARGET)
-    return Answer(*about, "scored", "", TARGET, said, 0.9, said == TARGET)
-
-
-def report(shots: list[ShotView] = [], answers: list[Answer] = [], **changes: object) -> ReportInput:  # noqa: B006
-    made = ReportInput(
-        title="A session",
-        target=TARGET,
-        simulated=True,
-        judgement=PASS,
-        rule="more than 0 points",
-        rows=summarize(answers),
-        answers=answers,
-        shots=shots,
-        skips=[],
-        provenance=[("dpcam", "0.1.0")],
-        command="dpcam report sessions/a --seed 1",
-    )
-    return replace(made, **changes)
+def render(made: ReportInput) -> str:
+    return render_found(find(made))
 
 
 def session(arms: tuple[str, ...] = ("bare", "label", "wrong-class", TARGET), per_arm: int = 4) -> ReportInput:
@@ -323,7 +287,9 @@ def test_what_the_leak_controls_said_instead() -> None:
 def test_heat_map_leaves_holes() -> None:
     views = [shot("a", "bare"), shot("b", "bare", 900.0), lost("c", TARGET)]
     answers = [answer(views[0]), answer(views[0], said="stop"), answer(views[1], held_out=False), answer(views[2])]
-    bare, patch = heat_maps(views, answers, held_out=True)
+    together, *each = heat_maps(views, hear(answers))
+    assert [(one.recognizer, one.held_out) for one in each] == [("vgg", True), ("vgg", False)]
+    bare, patch = together.maps
     assert [[cell.state for cell in row] for row in bare.cells] == [["rate"], ["unscored"]]
     assert bare.cells[0][0].rate == 0.5
     assert [[cell.state for cell in row] for row in patch.cells] == [["unscored"], ["hole"]]
@@ -343,18 +309,18 @@ def test_axis(values: list[float], labels: tuple[str, ...], index: dict[float, i
     assert {value: axis.index(value) for value in index} == index
 
 
-def test_examples_are_a_good_one_the_worst_and_a_missed_one() -> None:
+def test_examples_are_a_good_one_a_disputed_one_the_worst_and_a_missed_one() -> None:
     views = [shot("far", distance_mm=3000.0), shot("near"), shot("bad"), shot("worst"), lost("lost"), lost("lost2")]
     answers = [answer(view, model, held) for view in views for model, held in (("a", True), ("b", False))]
     changed = {("bad", "b"), ("worst", "a")}
     answers = [
         replace(one, predicted="stop", correct=False) if (one.sample, one.model) in changed else one for one in answers
     ]
-    chosen = choose(views, answers)
+    chosen = choose(views, hear(answers))
     assert [(one.shot.name, one.kind) for one in chosen] == [
         ("near", "good"),
+        ("bad", "split"),
         ("worst", "wrong"),
-        ("bad", "wrong"),
         ("lost", "missed"),
     ]
 

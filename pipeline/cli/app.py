@@ -30,10 +30,12 @@ from pipeline.cli import (
     paper,
     planning,
     printing,
+    reporting,
     scoring,
     session,
     sessions,
     train,
+    twin,
 )
 from pipeline.cli.command import new_group
 from pipeline.cli.output import print_result, take_streams
@@ -57,6 +59,8 @@ for module in (
     planning,
     sessions,
     scoring,
+    reporting,
+    twin,
     session,
     evidence,
     noise,

@@ -1,4 +1,4 @@
-"""``dpcam capture``, ``localize`` and ``report``."""
+"""``dpcam capture`` and ``localize``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pipeline.cli.asking import Asking
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import note, progress_bar
-from pipeline.cli.scoring import ModelsOption, ProviderOption, count_lines, model_names, score_table
 from pipeline.result import Result
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     command(app, "capture", bare={"--serve": SERVE_AT})(capture)
     command(app, "localize")(localize)
-    command(app, "report")(report)
 
 
 def capture(
@@ -166,36 +164,6 @@ def localize(session: SessionArgument, lab: LabOption = Path()) -> Result:
         lines.append(f"corner error: median {errors.median:.3f} px, 95 % {errors.p95:.3f} px, max {errors.max:.3f} px")
     problems = [_incomplete(f"{len(failed)} frames cannot be read", str(session))] if failed else []
     return Result(data=data, lines=lines, errors=problems)
-
-
-def report(
-    session: SessionArgument,
-    models: ModelsOption = None,
-    provider: ProviderOption = "cpu",
-    out: Annotated[Path | None, typer.Option(help="File to write; in the session's derived/ by default.")] = None,
-    lab: LabOption = Path(),
-) -> Result:
-    """Write the report of a session: one HTML page with verdict, intervals, heat maps and pictures."""
-    from capture.session import read_session
-    from pipeline.lab import select_recognizers
-    from pipeline.steps import report_session
-
-    opened = read_session(session)
-    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), model_names(models))
-    with progress_bar("reporting") as bar:
-        total = max(len(opened.frames), 1)
-        done = report_session(opened, recognizers, provider, out, lambda n: bar(n / total, str(n)))
-    return Result(
-        data={
-            "report": str(done.path),
-            "verdict": done.judgement.verdict if done.judgement else None,
-            "sentence": done.judgement.sentence if done.judgement else None,
-            "bytes": done.size,
-        },
-        tables=[score_table(done.scores.rows)],
-        lines=[*count_lines(done.scores.rows), *verdict_lines(done.judgement), str(done.path)],
-        errors=verdict_errors(done.judgement),
-    )
 
 
 def verdict_lines(judgement: Judgement | None) -> list[str]:

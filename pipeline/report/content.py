@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from calibration.geometry import Array
+from pipeline.result import Table
 from pipeline.score import Answer, Row
 from pipeline.statistics import Judgement
 
@@ -59,12 +61,38 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportInput:
-    """All that a report says. ``answers`` are those that ``rows`` count; ``shots`` are the pictures behind them.
+class Panel:
+    """A figure: its title, the SVG (drawn by :mod:`pipeline.report.figures`), and the same in words."""
 
-    ``target`` is the label to be recognized. ``simulated``: the shots were rendered, and the page says so.
-    ``judgement`` is None when no ``rule`` (its text, as stated before the capture) was stated. ``planned`` is the
-    number of shots in the plan, None without one. ``command`` is the exact command that makes this report again.
+    title: str
+    svg: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report made of words, tables and figures; ``key`` is its anchor, ``data`` what the JSON form holds.
+
+    Every form of the report can show one: whoever has something to add to it makes a section.
+    """
+
+    key: str
+    title: str
+    words: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Panel, ...] = ()
+    data: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """All that a report says. ``answers`` are read once, as a stream; ``shots`` are the pictures behind them.
+
+    ``rows`` count the answers, of all views and noises. ``target`` is the label to be recognized. ``simulated``: the
+    shots were rendered, and the page says so. ``judgement`` is None when no ``rule`` (its text, as stated before the
+    capture) was stated; ``baseline`` is the arm that all others are held against. ``planned`` is the number of shots in
+    the plan, None without one. ``statistics`` and ``twin`` are None when they were not computed. ``command`` is the
+    exact command that makes this report again.
     """
 
     title: str
@@ -73,9 +101,12 @@ class ReportInput:
     judgement: Judgement | None
     rule: str
     rows: Sequence[Row]
-    answers: Sequence[Answer]
+    answers: Iterable[Answer]
     shots: Sequence[ShotView]
     skips: Sequence[Skip]
     provenance: Sequence[tuple[str, str]]
     command: str
     planned: int | None = None
+    baseline: str = "bare"
+    statistics: Section | None = None
+    twin: Section | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from calibration.sheet import ARMS
 from pipeline.report.content import ReportInput, ShotView, Skip
-from pipeline.score import Answer, Row
+from pipeline.report.hearing import Heard, Said
+from pipeline.score import Row
 
 SAID_INSTEAD = 3
 LEAK_ARMS = ("bare", "label", "wrong-class")
@@ -123,26 +124,36 @@ def rows_by_arm(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     ]
 
 
-def wrong_counts(answers: Iterable[Answer]) -> Counter[tuple[str, str, bool]]:
+def wrong_counts(heard: Heard) -> Counter[tuple[str, str, bool]]:
     """Wrong answers by (arm, recognizer, held out)."""
-    return Counter((a.arm, a.model, a.held_out) for a in answers if a.correct is False)
+    wrong: Counter[tuple[str, str, bool]] = Counter()
+    for (arm, said), count in heard.said.items():
+        wrong[arm, said.model, said.held_out] += 0 if said.correct else count
+    return wrong
 
 
-def leak_lines(answers: Sequence[Answer]) -> list[LeakLine]:
-    """The leak controls and every patch, those that were scored."""
-    shown = [arm for arm in in_order(a.arm for a in answers) if arm in LEAK_ARMS or is_patch(arm)]
-    by_arm: dict[tuple[str, bool], list[Answer]] = {}
-    for answer in answers:
-        if answer.correct is not None:
-            by_arm.setdefault((answer.arm, answer.held_out), []).append(answer)
-    return [LeakLine(arm, tally(by_arm.get((arm, True), [])), tally(by_arm.get((arm, False), []))) for arm in shown]
+def leak_lines(heard: Heard) -> list[LeakLine]:
+    """The leak controls and every patch, those that were judged."""
+    by_arm: dict[tuple[str, bool], Counter[Said]] = {}
+    for (arm, said), count in heard.said.items():
+        by_arm.setdefault((arm, said.held_out), Counter())[said] += count
+    shown = [arm for arm in in_order(arm for arm, _ in by_arm) if arm in LEAK_ARMS or is_patch(arm)]
+    nothing: Counter[Said] = Counter()
+    return [
+        LeakLine(arm, tally(by_arm.get((arm, True), nothing)), tally(by_arm.get((arm, False), nothing)))
+        for arm in shown
+    ]
 
 
-def tally(judged: Sequence[Answer]) -> Tally:
-    """Count answers whose truth is known; ties among wrong labels go by name."""
-    said = Counter(str(answer.predicted) for answer in judged if not answer.correct)
+def tally(judged: Mapping[Said, int]) -> Tally:
+    """Count what was said; ties among wrong labels go by name."""
+    said: Counter[str] = Counter()
+    for one, count in judged.items():
+        if not one.correct:
+            said[one.predicted] += count
     top = sorted(said.items(), key=lambda item: (-item[1], item[0]))[:SAID_INSTEAD]
-    return Tally(sum(bool(answer.correct) for answer in judged), len(judged), tuple(top))
+    total = sum(judged.values())
+    return Tally(total - said.total(), total, tuple(top))
 
 
 def coverage(report: ReportInput) -> Coverage:
@@ -157,11 +168,17 @@ def reasons(texts: Iterable[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def unanswered(answers: Iterable[Answer]) -> list[tuple[str, str, int]]:
-    """(status, reason, count) of all answers that are no score, most frequent first within a status."""
-    counts = Counter((a.status, a.reason or "no reason given") for a in answers if a.status != "scored")
-    ordered = sorted(counts.items(), key=lambda item: (item[0][0], -item[1], item[0][1]))
-    return [(status, reason, count) for (status, reason), count in ordered]
+def unanswered(heard: Heard) -> list[tuple[str, str, int, int]]:
+    """(status, reason, count, count among other views and noises) of answers that are no score.
+
+    The most frequent first within a status.
+    """
+    keys = heard.unscored.keys() | heard.unscored_otherwise.keys()
+    lines = [
+        (status, reason or "no reason given", heard.unscored[status, reason], heard.unscored_otherwise[status, reason])
+        for status, reason in keys
+    ]
+    return sorted(lines, key=lambda line: (line[0], -line[2], -line[3], line[1]))
 
 
 def _arm_coverage(arm: str, shots: Sequence[ShotView], skips: Sequence[Skip]) -> ArmCoverage:

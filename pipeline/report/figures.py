@@ -1,4 +1,4 @@
-"""The accuracy figure: for each recognizer a panel of dots with whiskers, as SVG that lives inside the page.
+"""Figures as SVG that lives inside the page: accuracy as dots with whiskers, curves over severity.
 
 Colors are names of the page's own style (``var(--...)``), so that light, dark and print each show their own. Text
 stays text, in the page's fonts. The same rows give the same bytes.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from pipeline.report.content import Panel
+from pipeline.report.curves import Curve
 from pipeline.report.digest import is_patch
 from pipeline.score import Row
 
@@ -45,37 +47,107 @@ WIDTH_IN = 4.0
 LABEL_CHARACTERS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A recognizer's accuracy by arm: the SVG and the same in words."""
+LINES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""Lines are told apart without color."""
 
-    recognizer: str
-    svg: str
-    words: str
+
+PAPER = {INK: "#000000", MUTED: "#444444", LINE: "#bbbbbb", CONTROL: "#555555", ACCENT: "#0a5ea8", SURFACE: "#ffffff"}
 
 
 def panel(recognizer: str, rows: Sequence[Row], key: str) -> Panel:
-    """Draw ``rows`` (one per arm, top to bottom); ``key`` makes the SVG's ids unique on the page."""
-    return Panel(recognizer, _inline(_draw(rows), key), "; ".join(_words(row) for row in rows))
+    """A recognizer's accuracy by arm: ``rows`` (one per arm, top to bottom); ``key`` makes the SVG's ids unique."""
+    return Panel(recognizer, _inline(_accuracy(rows), key), "; ".join(_words(row) for row in rows))
 
 
-def _draw(rows: Sequence[Row]) -> str:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+def paper_svg(rows: Sequence[Row]) -> str:
+    """The same as an SVG document of its own, its letters as shapes, in the colors of paper."""
+    svg = _accuracy(rows, fonttype="path")
+    for stand_in, color in PAPER.items():
+        svg = svg.replace(stand_in, color)
+    return svg
 
-    with mpl.rc_context(SETTINGS), warnings.catch_warnings():
-        # The browser finds a font for every script; only the layout here is measured with matplotlib's own.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+
+def _accuracy(rows: Sequence[Row], fonttype: str = "none") -> str:
+    with _settings(fonttype):
         height_in = 0.5 + 0.26 * max(len(rows), 1)
-        figure = Figure(figsize=(WIDTH_IN, height_in))
-        figure.patch.set_visible(False)
-        axes = figure.add_axes((0.31, 0.36 / height_in, 0.62, 1 - 0.42 / height_in))
+        figure, axes = _new_figure(height_in, (0.31, 0.36 / height_in, 0.62, 1 - 0.42 / height_in))
         _frame(axes, rows)
         for y, row in enumerate(rows):
             _mark(axes, y, row)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata=NO_METADATA)
+        return _svg(figure)
+
+
+def curve_panel(title: str, curves: Sequence[Curve], key: str) -> Panel:
+    """Accuracy over severity, a line for each arm."""
+    with _settings():
+        legend_in = 0.19 * -(-len(curves) // 2)
+        height_in = 2.3 + legend_in
+        figure, axes = _new_figure(height_in, (0.12, (0.55 + legend_in) / height_in, 0.85, 1.65 / height_in))
+        for number, curve in enumerate(curves):
+            _line(axes, number, curve)
+        axes.set_ylim(-3, 103)
+        axes.set_yticks([0, 50, 100], ["0", "50", "100 %"])
+        severities = sorted({severity for curve in curves for severity, _ in curve.points})
+        axes.set_xticks(severities, ["none" if severity == 0 else str(severity) for severity in severities])
+        axes.set_xlabel("severity", color=MUTED)
+        axes.tick_params(length=0, pad=4)
+        axes.grid(axis="y", color=LINE, linewidth=0.7)
+        axes.spines[:].set_visible(False)
+        figure.legend(loc="lower left", bbox_to_anchor=(0.08, 0.0), ncols=2, frameon=False, borderaxespad=0.0)
+        return Panel(title, _inline(_svg(figure), key), "; ".join(_said(curve) for curve in curves))
+
+
+@contextmanager
+def _settings(fonttype: str = "none") -> Iterator[None]:
+    import matplotlib as mpl
+
+    with mpl.rc_context(SETTINGS | {"svg.fonttype": fonttype}), warnings.catch_warnings():
+        # The browser finds a font for every script; only the layout here is measured with matplotlib's own.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def _new_figure(height_in: float, place: tuple[float, float, float, float]) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH_IN, height_in))
+    figure.patch.set_visible(False)
+    return figure, figure.add_axes(place)
+
+
+def _svg(figure: Any) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata=NO_METADATA)
     return text.getvalue()
+
+
+def _line(axes: Any, number: int, curve: Curve) -> None:
+    x, y = zip(*((severity, 100 * rate) for severity, rate in curve.points), strict=True)
+    color = ACCENT if is_patch(curve.arm) else INK if curve.arm == "bare" else CONTROL
+    axes.plot(
+        x,
+        y,
+        color=color,
+        linewidth=2 if is_patch(curve.arm) else 1.3,
+        linestyle=_style(number, curve.arm),
+        marker=MARKERS[number % len(MARKERS)],
+        markersize=5,
+        markerfacecolor=color if is_patch(curve.arm) else SURFACE,
+        label=_label(curve.arm),
+        clip_on=False,
+    )
+
+
+def _style(number: int, arm: str) -> Any:
+    if is_patch(arm):
+        return LINES[0]
+    return LINES[1] if arm == "bare" else LINES[2 + number % 2]
+
+
+def _said(curve: Curve) -> str:
+    points = ", ".join(f"{100 * rate:.0f} % at {severity or 'none'}" for severity, rate in curve.points)
+    return f"{curve.arm}: {points}"
 
 
 def _frame(axes: Any, rows: Sequence[Row]) -> None:

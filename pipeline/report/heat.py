@@ -1,18 +1,19 @@
-"""Accuracy over distance and yaw, one map per arm, holes left as holes."""
+"""Accuracy over distance and yaw, a map for each arm and recognizer, holes left as holes."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.report.content import ShotView
 from pipeline.report.digest import in_order
-from pipeline.score import Answer
+from pipeline.report.hearing import Heard
 
 MAX_LEVELS = 12
 """More distinct distances or angles than this are put into this many bins of equal width."""
@@ -66,22 +67,44 @@ class HeatMap:
     cells: tuple[tuple[HeatCell, ...], ...]
 
 
-def heat_maps(shots: Sequence[ShotView], answers: Iterable[Answer], held_out: bool) -> list[HeatMap]:
-    """A map per arm over the recognizers of one kind; all maps have the same axes. Empty without known conditions."""
-    placed = {s.name: s for s in shots if s.distance_mm is not None and s.yaw_deg is not None}
-    if not placed:
+@dataclass(frozen=True, slots=True)
+class MapSet:
+    """A map for each arm, of one recognizer, or of all of a kind together (``recognizer`` is empty)."""
+
+    recognizer: str
+    held_out: bool
+    maps: tuple[HeatMap, ...]
+
+
+def heat_maps(shots: Sequence[ShotView], heard: Heard) -> list[MapSet]:
+    """Maps of the held-out recognizers together (of the surrogates, where none is held out), then of each recognizer.
+
+    All maps have the same axes. Empty without known conditions, or without judged answers.
+    """
+    placed = [shot for shot in shots if shot.distance_mm is not None and shot.yaw_deg is not None]
+    models = sorted({(not said.held_out, said.model) for _, said in heard.said})
+    if not placed or not models:
         return []
-    distances = make_axis([s.distance_mm for s in placed.values() if s.distance_mm is not None], " mm")
-    yaws = make_axis([s.yaw_deg for s in placed.values() if s.yaw_deg is not None], "°")
-    arms = in_order(shot.arm for shot in placed.values())
-    counts = np.zeros((len(arms), len(distances.bounds), len(yaws.bounds), 3), dtype=int)
-    where = {shot.name: _place(shot, arms, distances, yaws) for shot in placed.values()}
-    for place in where.values():
-        counts[place][0] += 1
-    for answer in answers:
-        if answer.held_out == held_out and answer.correct is not None and answer.sample in where:
-            counts[where[answer.sample]] += (0, answer.correct, 1)
-    return [_map(arm, distances, yaws, counts[i]) for i, arm in enumerate(arms)]
+    distances = make_axis([shot.distance_mm for shot in placed if shot.distance_mm is not None], " mm")
+    yaws = make_axis([shot.yaw_deg for shot in placed if shot.yaw_deg is not None], "°")
+    arms = in_order(shot.arm for shot in placed)
+    taken = np.zeros((len(arms), len(distances.bounds), len(yaws.bounds)), dtype=int)
+    judged = np.zeros((len(models), *taken.shape, 2), dtype=int)
+    number = {model: i for i, model in enumerate(models)}
+    for shot in placed:
+        place = _place(shot, arms, distances, yaws)
+        taken[place] += 1
+        for said in heard.shots[shot.name].said if shot.name in heard.shots else ():
+            judged[(number[not said.held_out, said.model], *place)] += (said.correct, 1)
+
+    def maps(counts: NDArray[np.int_]) -> tuple[HeatMap, ...]:
+        return tuple(_map(arm, distances, yaws, taken[i], counts[i]) for i, arm in enumerate(arms))
+
+    together = [i for i, (surrogate, _) in enumerate(models) if surrogate == models[0][0]]
+    return [
+        MapSet("", not models[0][0], maps(judged[together].sum(axis=0))),
+        *(MapSet(model, not surrogate, maps(judged[i])) for i, (surrogate, model) in enumerate(models)),
+    ]
 
 
 def make_axis(values: Sequence[float], unit: str) -> Axis:
@@ -98,8 +121,11 @@ def _place(shot: ShotView, arms: list[str], distances: Axis, yaws: Axis) -> tupl
     return arms.index(shot.arm), distances.index(shot.distance_mm or 0.0), yaws.index(shot.yaw_deg or 0.0)
 
 
-def _map(arm: str, distances: Axis, yaws: Axis, counts: np.ndarray) -> HeatMap:
-    cells = tuple(tuple(HeatCell(*map(int, cell)) for cell in row) for row in counts)
+def _map(arm: str, distances: Axis, yaws: Axis, taken: NDArray[np.int_], judged: NDArray[np.int_]) -> HeatMap:
+    cells = tuple(
+        tuple(HeatCell(int(shots), int(correct), int(count)) for shots, (correct, count) in zip(*row, strict=True))
+        for row in zip(taken, judged, strict=True)
+    )
     return HeatMap(arm, distances.labels, yaws.labels, cells)
 
 

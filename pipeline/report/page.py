@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibration.files import write_text
-from pipeline.report.content import ReportInput, ShotView, Skip
-from pipeline.report.digest import (
-    Bench,
-    all_arms,
-    bench,
-    coverage,
-    is_patch,
-    leak_lines,
-    reasons,
-    rows_by_arm,
-    unanswered,
-    wrong_counts,
-)
-from pipeline.report.figures import Panel, panel
-from pipeline.report.heat import heat_maps
-from pipeline.report.pictures import Example, Picture, choose, show
+from pipeline.report.content import Panel, ReportInput, Section, ShotView, Skip
+from pipeline.report.curves import noise_section, view_section
+from pipeline.report.digest import Bench, is_patch, rows_by_arm
+from pipeline.report.figures import curve_panel, panel
+from pipeline.report.findings import Findings, find
+from pipeline.report.heat import MapSet
+from pipeline.report.pictures import Example, Picture, show
+from pipeline.report.signs import shown
+from pipeline.report.turning import Turned
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -34,11 +30,23 @@ MAX_DRAWN = 40
 MAX_ROWS = 2000
 MAX_LISTED = 60
 MAX_MAPS = 24
+MAX_CELLS = 12_000
+MAX_LINES = 400
+MAX_SAID = 3
 MAX_TEXT = 300
 """Bounds that keep the page readable, and under 15 MB; what is left out is counted on the page."""
 
-NOT_SHOWN = dict.fromkeys([0, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
-"""NUL, which is no character of HTML, and the signs that turn the direction of all text after them."""
+BOUNDS = {
+    "max_panels": MAX_PANELS,
+    "max_drawn": MAX_DRAWN,
+    "max_rows": MAX_ROWS,
+    "max_listed": MAX_LISTED,
+    "max_maps": MAX_MAPS,
+    "max_lines": MAX_LINES,
+    "max_said": MAX_SAID,
+}
+
+NUMBER = re.compile(r"[+−-]?[\d.,]+( (%|points?|px|ms))?( to [+−-]?[\d.]+)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,41 +67,79 @@ class BenchView:
 
 def write_report(report: ReportInput, path: Path) -> int:
     """Write the page durably to ``path``; its size in bytes. Raises as :func:`calibration.files.write_text`."""
-    html = render(report)
+    html = render(find(report))
     write_text(path, html)
     return len(html.encode())
 
 
-def render(report: ReportInput) -> str:
-    """The page as text that encodes as UTF-8; the same input gives the same text."""
-    on_bench = [bench(report.rows, held_out) for held_out in (True, False)]
-    maps_held_out = any(row.held_out for row in report.rows)
-    html = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            report=report,
-            arms=all_arms(report),
-            benches=[BenchView(one, _panels(one)) for one in on_bench if one.recognizers],
-            counts=rows_by_arm(report.rows[:MAX_ROWS]),
-            wrong=wrong_counts(report.answers),
-            leak=leak_lines(report.answers),
-            maps=heat_maps(report.shots, report.answers, maps_held_out),
-            maps_held_out=maps_held_out,
-            coverage=coverage(report),
-            unanswered=unanswered(report.answers),
-            skip_reasons=reasons(skip.reason for skip in report.skips),
-            missed_reasons=reasons(shot.reason for shot in report.shots if not shot.found),
-            examples=[Shown(one, show(one.shot)) for one in choose(report.shots, report.answers)],
-            max_rows=MAX_ROWS,
-            max_listed=MAX_LISTED,
-            max_panels=MAX_PANELS,
-            max_drawn=MAX_DRAWN,
-            max_maps=MAX_MAPS,
-        )
+def render(found: Findings) -> str:
+    """The page as text that encodes as UTF-8; the same findings give the same text."""
+    noises, views = _noises(found), view_section(found.report.rows)
+    return fill(
+        "report.html",
+        found=found,
+        report=found.report,
+        coverage=found.coverage,
+        benches=[BenchView(one, _panels(one)) for one in found.benches],
+        counts=rows_by_arm(found.rows[:MAX_ROWS]),
+        map_sets=_map_sets(found.maps[1:]),
+        turned=_turned(found.turned[:MAX_LINES]),
+        noises=noises,
+        views=views,
+        contents=_contents(found.report, noises, views),
+        examples=[Shown(one, show(one.shot)) for one in found.examples],
     )
-    # Names of files may hold bytes that are no text.
-    return html.translate(NOT_SHOWN).encode("utf-8", "replace").decode()
+
+
+def fill(template: str, **values: object) -> str:
+    """A page from its template, without the signs that no page may hold."""
+    return shown(_environment().get_template(template).render(**BOUNDS, **values))
+
+
+def _contents(report: ReportInput, *more: Section | None) -> list[tuple[str, str]]:
+    """(anchor, title) of the page's sections."""
+    own = {
+        "tested": "What was tested",
+        "accuracy": "Accuracy",
+        "maps": "Distance and yaw",
+        "turned": "What answers turned into",
+        "leak": "Label leak",
+        "coverage": "Coverage",
+        "examples": "Examples",
+        "skipped": "Skipped and missed",
+        "provenance": "Provenance",
+    }
+    handed_in = {one.key: one.title for one in (report.statistics, *more, report.twin) if one}
+    order = ("tested", "statistics", "accuracy", "maps", "noises", "views", "turned", "leak", "twin")
+    titles = own | handed_in
+    return [(key, titles[key]) for key in (*order, "coverage", "examples", "skipped", "provenance") if key in titles]
+
+
+def _map_sets(sets: Sequence[MapSet]) -> list[MapSet]:
+    """As many as keep the page within :data:`MAX_CELLS` cells."""
+    cells = 0
+    within = []
+    for one in sets:
+        cells += sum(len(row) for each in one.maps[:MAX_MAPS] for row in each.cells)
+        if cells <= MAX_CELLS:
+            within.append(one)
+    return within
+
+
+def _turned(lines: Sequence[Turned]) -> list[tuple[str, list[tuple[str, list[Turned]]]]]:
+    """Under a title each, by arm: the patches, and the arm that tells whether a sticker can mislead; the rest."""
+    by_arm = [(arm, list(group)) for arm, group in groupby(lines, key=lambda one: one.arm)]
+    first = [each for each in by_arm if is_patch(each[0]) or each[0] == "wrong-class"]
+    rest = [each for each in by_arm if each not in first]
+    return [("Patches, and the patch of another class", first), ("Other controls", rest)]
+
+
+def _noises(found: Findings) -> Section | None:
+    section = noise_section(found.report.rows)
+    if section is None:
+        return None
+    panels = [curve_panel(one.noise, one.curves, f"noise{i}") for i, one in enumerate(found.curves[:MAX_PANELS])]
+    return replace(section, figures=tuple(panels))
 
 
 def _panels(one: Bench) -> tuple[Panel, ...]:
@@ -115,7 +161,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, number=_number, points=_points, clip=_clip)
+    environment.filters.update(percent=_percent, number=_number, points=_points, clip=_clip, numeric=_numeric)
     environment.tests.update(patch=is_patch)
     return environment
 
@@ -132,5 +178,11 @@ def _points(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−")
 
 
-def _clip(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+def _numeric(rows: Sequence[Sequence[str]], column: int) -> bool:
+    """Whether a column of a table holds numbers, and stands flush right."""
+    cells = [row[column] for row in rows if row[column] not in ("", "–")]
+    return bool(cells) and all(NUMBER.match(cell) for cell in cells)
+
+
+def _clip(text: str, most: int = MAX_TEXT) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

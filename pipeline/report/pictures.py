@@ -1,10 +1,11 @@
-"""Examples as pictures: for each arm a good shot and the worst ones, with the localization drawn."""
+"""Examples as pictures: for each arm a good shot, the worst and a disputed one, with the localization drawn."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -14,9 +15,9 @@ from calibration.errors import BadImage, BadInput
 from calibration.geometry import Array
 from pipeline.report.content import Pixels, ShotView
 from pipeline.report.digest import Tally, in_order, tally
-from pipeline.score import Answer
+from pipeline.report.hearing import Heard, HeardShot
 
-MAX_PICTURES = 24
+MAX_PICTURES = 32
 PER_ARM = 4
 SIDE_PX = 440
 """Longest side of a picture on the page."""
@@ -28,22 +29,29 @@ MARGIN = 0.15
 JPEG_QUALITY = 82
 FRAME_RGB, TAG_RGB, UNDER_RGB = (64, 224, 255), (255, 214, 10), (0, 0, 0)
 
-Kind = Literal["good", "wrong", "missed"]
+Kind = Literal["good", "split", "wrong", "missed"]
+ORDER: tuple[Kind, ...] = ("good", "split", "wrong", "missed")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A shot worth showing, why, and what the recognizers of each kind said to it."""
+    """A shot worth showing, why, and what the recognizers of each kind said to it; ``surest``: of a wrong answer."""
 
     shot: ShotView
     kind: Kind
     held_out: Tally
     surrogates: Tally
+    surest: float = 0.0
 
     @property
     def wrong(self) -> tuple[int, int]:
         """Wrong answers: held out, surrogates."""
         return self.held_out.judged - self.held_out.correct, self.surrogates.judged - self.surrogates.correct
+
+    @property
+    def dispute(self) -> int:
+        """How many recognizers stand against the others: the fewer of those that are right and those that are not."""
+        return min(sum(self.wrong), self.held_out.correct + self.surrogates.correct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +64,13 @@ class Picture:
     problem: str = ""
 
 
-def choose(shots: Sequence[ShotView], answers: Iterable[Answer]) -> list[Example]:
-    """At most :data:`MAX_PICTURES`: for each arm in turn a good shot, the most often wrong ones, a missed one."""
-    by_sample: dict[str, list[Answer]] = {}
-    for answer in answers:
-        if answer.correct is not None:
-            by_sample.setdefault(answer.sample, []).append(answer)
-    arms = in_order(shot.arm for shot in shots)
-    share = min(PER_ARM, max(1, MAX_PICTURES // max(len(arms), 1)))
-    chosen: list[Example] = []
-    for arm in arms[:MAX_PICTURES]:
-        chosen += _of_arm([_example(shot, by_sample) for shot in shots if shot.arm == arm], share)
-    return chosen
+def choose(shots: Sequence[ShotView], heard: Heard) -> list[Example]:
+    """At most :data:`MAX_PICTURES`: for each arm in turn a good shot, a disputed one, the worst ones, a missed one."""
+    by_arm: dict[str, list[Example]] = {}
+    for shot in shots:
+        by_arm.setdefault(shot.arm, []).append(_example(shot, heard.shots.get(shot.name)))
+    share = min(PER_ARM, max(1, MAX_PICTURES // max(len(by_arm), 1)))
+    return [each for arm in in_order(by_arm)[:MAX_PICTURES] for each in _of_arm(by_arm[arm], share)]
 
 
 def show(shot: ShotView) -> Picture:
@@ -81,26 +84,29 @@ def show(shot: ShotView) -> Picture:
     return Picture(_data_uri(pixels), pixels.shape[1], pixels.shape[0])
 
 
-def _example(shot: ShotView, by_sample: dict[str, list[Answer]]) -> Example:
-    answers = by_sample.get(shot.name, [])
-    held_out, surrogates = (tally([a for a in answers if a.held_out == kind]) for kind in (True, False))
-    wrong = any(not answer.correct for answer in answers)
+def _example(shot: ShotView, heard: HeardShot | None) -> Example:
+    said = heard.said if heard else []
+    held_out, surrogates = (tally(Counter(one for one in said if one.held_out == kind)) for kind in (True, False))
+    wrong = any(not one.correct for one in said)
     kind: Kind = "missed" if not shot.found else "wrong" if wrong else "good"
-    return Example(shot, kind, held_out, surrogates)
+    return Example(shot, kind, held_out, surrogates, heard.surest if heard else 0.0)
 
 
 def _of_arm(examples: Sequence[Example], share: int) -> list[Example]:
     good = sorted((e for e in examples if e.kind == "good" and e.held_out.judged + e.surrogates.judged), key=_easiest)
     wrong = sorted((e for e in examples if e.kind == "wrong"), key=_worst)
     missed = sorted((e for e in examples if e.kind == "missed"), key=_easiest)
+    disputed = sorted((e for e in wrong[1:] if e.dispute), key=lambda e: (-e.dispute, _worst(e)))[:1]
+    split = [replace(example, kind="split") for example in disputed]
+    rest = [example for example in wrong[1:] if example not in disputed]
     # The worst first, when there is room for one only.
-    wanted = [*wrong[:1], *good[:1], *missed[:1], *wrong[1:], *missed[1:]][:share]
-    order = ("good", "wrong", "missed")
-    return sorted(wanted, key=lambda example: order.index(example.kind))
+    wanted = [*wrong[:1], *good[:1], *missed[:1], *split, *rest, *missed[1:]][:share]
+    return sorted(wanted, key=lambda example: ORDER.index(example.kind))
 
 
-def _worst(example: Example) -> tuple[int, int, str]:
-    return -example.wrong[0], -example.wrong[1], example.shot.name
+def _worst(example: Example) -> tuple[int, int, float, str]:
+    """Most wrong answers first, held out before all; then the surest of them."""
+    return -example.wrong[0], -example.wrong[1], -example.surest, example.shot.name
 
 
 def _easiest(example: Example) -> tuple[float, float, str]:

@@ -1,0 +1,127 @@
+"""Rendering a twin, rung by rung, into a shot of a bare or blank sheet; and finding the real sticker in its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from calibration.errors import BadInput
+from calibration.geometry import Array
+from calibration.sheet import Sheet
+from pipeline.twin import Rung
+from pipeline.twin_color import PrintColor, White
+from pipeline.twin_measure import Misplaced, Shot, misplaced, noisy
+from pipeline.twin_render import (
+    REACH_SIGMAS,
+    Floats,
+    Layer,
+    Pixels,
+    Space,
+    blurred,
+    draw,
+    exchanged,
+    laid_over,
+    lit,
+    pasted,
+    sticker_print,
+)
+from pipeline.twin_shots import Sticker
+
+SEARCHES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A twin on one rung, ``(H, W, 3)`` uint8 RGB."""
+
+    rung: Rung
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Painter:
+    """Renders one sticker. ``offset_mm`` ``(2,)``: where the real one sits, against its tags; ``seed``: of noise."""
+
+    sticker: Sticker
+    space: Space
+    offset_mm: Array
+    seed: int
+
+    def rungs(self, shot: Shot, pixels: Pixels, color: PrintColor) -> Iterator[Drawn]:
+        """The twin in ``(H, W, 3)`` uint8 RGB of a base, from the screen to the whole of it."""
+        asked, printed = self.sticker.texture, color.of(self.sticker.texture)
+        screen = self._drawn(shot, pixels, asked, np.zeros(2))
+        there, dull = (self._drawn(shot, pixels, texture, self.offset_mm) for texture in (asked, printed))
+        white = _white(shot, self.space).over(there)
+        yield _over("screen", pixels, screen)
+        yield _over("geometry", pixels, there)
+        yield _over("light", pixels, lit(there, white))
+        sharp = lit(dull, white)
+        yield _over("print", pixels, sharp)
+        soft = blurred(sharp, shot.sigma_px)
+        part = exchanged(pixels, _instead(shot, pixels, sharp, white), soft)
+        yield Drawn("blur", pasted(pixels, soft, part))
+        yield Drawn("noise", pasted(pixels, soft, _with_noise(part, soft, shot, self.seed)))
+
+    def cover(self, shot: Shot, pixels: Pixels) -> Pixels:
+        """How much of each pixel a sticker covers in the shot, as a picture of the same size: white where all."""
+        layer = blurred(self._drawn(shot, pixels, self.sticker.texture, self.offset_mm), shot.sigma_px)
+        return pasted(np.zeros_like(pixels), layer, np.repeat(layer.cover[..., None], 3, axis=2))
+
+    def misplacement(self, shot: Shot, pixels: Pixels, color: PrintColor) -> Misplaced | None:
+        """How far a real sticker is from where its tags say that it is; None where the picture does not tell.
+
+        Its own twin is drawn over it and brought to fit, and again from there: along its rim it finds other things.
+        """
+        texture, offset = color.of(self.sticker.texture), np.zeros(2)
+        for _ in range(SEARCHES):
+            layer = self._drawn(shot, pixels, texture, offset)
+            soft = blurred(lit(layer, _white(shot, self.space).over(layer)), shot.sigma_px)
+            found = misplaced(pixels, shot, soft, laid_over(pixels, soft))
+            if found is None:
+                return None
+            center = self.sticker.sheet.frame.center_mm[None]
+            offset = offset + (shot.sight.to_sheet(shot.sight.to_image(center) + found.shift) - center)[0]
+        return Misplaced(offset, found.pixels)
+
+    def _drawn(self, shot: Shot, pixels: Pixels, texture: Floats, offset_mm: Array) -> Layer:
+        """The patch, sharp, in the frame of the shot's own sheet."""
+        own = self.sticker.sheet
+        printed = replace(sticker_print(own, texture), moved=_onto(own, shot.sheet, offset_mm))
+        layer = draw(printed, shot.sight, pixels.shape, self.space, REACH_SIGMAS * shot.sigma_px + 1)
+        if layer is None:
+            raise BadInput(f"the frame {shot.name} does not show the place of the sticker", where=shot.frame.path.name)
+        return layer
+
+
+def _over(rung: Rung, pixels: Pixels, layer: Layer) -> Drawn:
+    return Drawn(rung, pasted(pixels, layer, laid_over(pixels, layer)))
+
+
+def _with_noise(part: Floats, layer: Layer, shot: Shot, seed: int) -> Floats:
+    """As it is where the noise could not be measured."""
+    if shot.noise is None:
+        return part
+    return noisy(part, layer, shot.noise, np.random.default_rng([seed, shot.frame.index]))
+
+
+def _white(shot: Shot, space: Space) -> White:
+    white = shot.white(space)
+    if white is None:
+        raise BadInput(f"no tag tells the light in the frame {shot.name}", where=shot.frame.path.name)
+    return white
+
+
+def _instead(shot: Shot, pixels: Pixels, layer: Layer, white: Floats) -> Layer:
+    """What is where the sticker would be, blurred: blank paper, or what a bare sheet's empty frame shows."""
+    code = white if shot.paper is not None else pixels[layer.rows, layer.columns] / 255
+    plain = np.repeat(layer.cover[..., None], 3, axis=2)
+    return blurred(lit(replace(layer, color=plain), code), shot.sigma_px)
+
+
+def _onto(own: Sheet, other: Sheet, offset_mm: Array) -> Array:
+    """``(3, 3)``: mm on the patch's sheet → mm on the shot's, whose frame may be elsewhere, and ``offset_mm`` on."""
+    x, y = other.frame.corners_mm[0] - own.frame.corners_mm[0] + offset_mm
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
