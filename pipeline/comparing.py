@@ -125,7 +125,7 @@ def session_facts(sessions: Sequence[Session]) -> list[Fact]:
     Sheets are told by what is printed on them: each has tags, and so a name and a hash, of its own.
     """
     names: dict[str, Callable[[Session], str]] = {
-        "camera": lambda s: s.header.camera,
+        "camera": lambda s: s.header.camera_words,
         "picture size": lambda s: ", ".join(sorted({f"{frame.width}x{frame.height}" for frame in s.frames})) or "none",
         "captured": lambda s: s.header.created_utc,
         "frames": lambda s: str(len(s.frames)),

@@ -89,7 +89,7 @@ def _content(
 
 def is_simulated(session: Session) -> bool:
     """Whether its shots were rendered."""
-    return session.header.camera.startswith("sim")
+    return any(camera.identity.startswith("sim") for camera in session.header.cameras)
 
 
 def _command(session: Session, recognizers: Sequence[Recognizer], provider: Provider, lab: Path | None) -> str:
@@ -137,7 +137,7 @@ def _provenance(session: Session, recognizers: Sequence[Recognizer], scores: Sco
     facts = [
         ("session", header.id),
         ("captured", header.created_utc),
-        ("camera", header.camera),
+        ("camera", header.camera_words),
         ("host", f"{header.machine.host}, {header.machine.system}, Python {header.machine.python}"),
         ("seed of the capture", str(header.seed)),
         *([("seed of the plan and of the verdict", str(plan.seed))] if plan else []),

@@ -8,7 +8,7 @@ from calibration.errors import MissingFile
 from calibration.files import files_of_format, read_document
 from calibration.sheet import SHEET_FORMAT
 from capture.plan import Plan
-from pipeline.capturing import CaptureOrder, plan_sheets, unfinished_session
+from pipeline.capturing import CameraOrder, CaptureOrder, plan_sheets, unfinished_session
 from pipeline.config import LAB_FILE
 from pipeline.continuing import AT_FIRST, next_beginning
 from pipeline.lab import Lab
@@ -61,6 +61,10 @@ def capture_order(
         rig=lab.config.rig,
         timing=lab.config.camera.timing,
         settings=lab.config.camera.settings,
+        others=tuple(
+            CameraOrder(address, lab.folder / each.calibration if each.calibration else None, each.settings)
+            for address, each in zip(lab.other_camera_uris, lab.config.camera.others, strict=True)
+        ),
         begin=begin,
         storage=lab.config.capture.storage,
     )
