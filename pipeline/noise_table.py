@@ -185,24 +185,26 @@ def _rates(tally: _Tally, alpha: float) -> Iterator[NoiseRate]:
 
 
 def _gains(tally: _Tally, baseline: str, hard: tuple[int, ...], seed: int, alpha: float) -> Iterator[NoiseGain]:
-    found = list(_compared(tally, baseline, hard))
-    effects = _effects([100 * (each.own - each.other) for each in found], seed, alpha)
-    for each, effect in zip(found, effects, strict=True):
-        own, other = float(each.own.mean()), float(each.other.mean())
+    tests: dict[int, PairedTest] = {}
+    for each in _compared(tally, baseline, hard):
+        cells = len(each.rates)
+        test = tests.setdefault(cells, PairedTest(cells, seed=seed, alpha=alpha))
+        effect = test.effects(each.rates[None], each.answers)[0]
+        own, other = each.rates.mean(axis=0).tolist()
         yield NoiseGain(each.arm, each.model, each.held_out, each.noise, each.severities, own, other, effect)
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """An arm beside its baseline: ``(C,)`` shares of right answers in each cell that has both."""
+    """An arm beside its baseline: ``(C, 2)`` shares of right answers in each cell that has both, of so many answers."""
 
     arm: str
     model: str | None
     held_out: bool
     noise: str
     severities: tuple[int, ...]
-    own: NDArray[np.float64]
-    other: NDArray[np.float64]
+    rates: NDArray[np.float64]
+    answers: tuple[float, float]
 
 
 def _compared(tally: _Tally, baseline: str, hard: tuple[int, ...]) -> Iterator[_Compared]:
@@ -211,29 +213,19 @@ def _compared(tally: _Tally, baseline: str, hard: tuple[int, ...]) -> Iterator[_
         severities = hard if point.noise in (ALL, *CORRUPTIONS) else (point.severity,)
         for arm, name in enumerate(tally.arms):
             for model, held_out, those in tally.sides() if arm != rival else ():
-                own, other = _paired(tally, np.ix_([arm, rival], those, places))
-                if len(own):
-                    yield _Compared(name, model, held_out, point.noise, severities, own, other)
+                rates, answers = _paired(tally, np.ix_([arm, rival], those, places))
+                if len(rates):
+                    yield _Compared(name, model, held_out, point.noise, severities, rates, answers)
 
 
-def _paired(tally: _Tally, of: tuple[NDArray[np.intp], ...]) -> NDArray[np.float64]:
-    """``(2, C)``: for each cell the mean share over those recognizers and points that both arms have answers to."""
+def _paired(tally: _Tally, of: tuple[NDArray[np.intp], ...]) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """``(C, 2)``: for each cell the mean share over those recognizers and points that both arms have answers to.
+
+    And how many answers each arm has there.
+    """
     right, count = tally.right[of], tally.count[of]
     both = (count > 0).all(axis=0)
     shares = np.where(both, right / np.maximum(count, 1), 0).sum(axis=(1, 2))
     pairs = both.sum(axis=(0, 1))
-    return np.asarray(shares[:, pairs > 0] / pairs[pairs > 0], dtype=np.float64)
-
-
-def _effects(differences: Sequence[NDArray[np.float64]], seed: int, alpha: float) -> list[Effect]:
-    """The effect of each; those over equally many cells are drawn together."""
-    found: dict[int, Effect] = {}
-    for cells in {len(each) for each in differences}:
-        places = [place for place, each in enumerate(differences) if len(each) == cells]
-        if cells < 2:
-            points = [float(differences[place][0]) for place in places]
-            found |= {place: Effect(each, each, each, 1.0, 1) for place, each in zip(places, points, strict=True)}
-            continue
-        effects = PairedTest(cells, seed=seed, alpha=alpha).effects(np.stack([differences[each] for each in places]))
-        found |= dict(zip(places, effects, strict=True))
-    return [found[place] for place in range(len(differences))]
+    own, other = np.where(both, count, 0).sum(axis=(1, 2, 3)).tolist()
+    return np.asarray((shares[:, pairs > 0] / pairs[pairs > 0]).T, dtype=np.float64), (own, other)
