@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.power import Likeness
-from pipeline.statistics_bench import SLOPED as FLAT
 from pipeline.statistics_bench import COPIED, STRONG, at_the_detectable, columns_of, covered, passed, shown, sloped
+from pipeline.statistics_bench import SLOPED as FLAT
 from pipeline.statistics_trials import Design, simulate
 
 TWELVE = Design("twelve", 12, 3, 2, 0.7, 10, STRONG)
