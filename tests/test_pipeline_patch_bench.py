@@ -244,7 +244,8 @@ def test_pictures_of_one_object_are_not_several_facts():
     assert agreeing.n == differing.n == 100
     assert agreeing.rate == differing.rate == 0.5
     ten, hundred = wilson(5, 10), wilson(50, 100)
-    assert (agreeing.low, agreeing.high) == pytest.approx((ten.low, ten.high))
+    # As wide as ten answers are, and a little more: how alike the others are was measured on ten.
+    assert ten.low - 0.06 < agreeing.low < ten.low < ten.high < agreeing.high < ten.high + 0.06
     assert (differing.low, differing.high) == pytest.approx((hundred.low, hundred.high))
     never = clustered_rate(np.zeros(4), np.full(4, 25.0))
     assert (never.low, never.high) == pytest.approx((wilson(0, 4).low, wilson(0, 4).high))
