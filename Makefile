@@ -40,6 +40,7 @@ bench: $(VENV)/.app
 	$(BIN)/dpcam bench verify --quick
 	$(BIN)/dpcam bench color --quick
 	$(BIN)/dpcam bench statistics --quick
+	$(BIN)/dpcam bench score --quick
 	$(BIN)/dpcam bench patches --quick
 	$(BIN)/dpcam bench train
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -62,7 +63,8 @@ class Part:
             self._sized[size] = np.stack([to_size(self.pixels(i), contract) for i in self.usable])
         key = contract.model_dump_json(include=PREPROCESSING)
         if key not in self._tensors:
-            self._tensors[key] = to_tensor(self._sized[size], contract)
+            # One by one: what is computed on the way stays in the cache.
+            self._tensors[key] = np.concatenate([to_tensor(each[None], contract) for each in self._sized[size]])
         return self._tensors[key]
 
 
@@ -95,7 +97,8 @@ class Answerer:
                 try:
                     self._runner = open_session(self.recognizer, self._provider)
                 except BadInput as error:
-                    self._runner = error.message
+                    # Where the bench lies is no part of an answer.
+                    self._runner = error.message.replace(f"{self.recognizer.folder}{os.sep}", "")
             return self._runner
 
     def close(self) -> None:
@@ -202,41 +205,27 @@ def _unless(noised: NoisedPicture | Outcome) -> Outcome | None:
 
 def said(runner: Runner, tensor: np.ndarray, truths: Sequence[str | None]) -> list[Outcome]:
     """What a recognizer says to a tensor of pictures; a picture that gets no numbers, or none at all, is ``failed``."""
-    if not len(tensor):
-        return []
-    scores, reasons = ask(runner, tensor)
-    known = [i for i in range(len(tensor)) if i not in reasons]
-    judged = iter(judge_scores(scores[known], [truths[i] for i in known], runner.contract) if known else [])
-    return [Outcome("failed", reasons[i]) if i in reasons else next(judged) for i in range(len(tensor))]
-
-
-def ask(runner: Runner, tensor: np.ndarray) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Scores ``(B, n_labels)``, asked in batches; and for which pictures there are none, and why.
-
-    When a batch fails, each picture is asked alone, so that one that cannot be answered costs one answer.
-    """
-    contract = runner.contract
-    scores = np.full((len(tensor), len(contract.labels)), np.nan, np.float32)
-    reasons: dict[int, str] = {}
-    size = contract.fixed_batch or BATCH
+    size = runner.contract.fixed_batch or BATCH
+    found: list[Outcome] = []
     for start in range(0, len(tensor), size):
-        try:
-            scores[start : start + size] = runner.answer(tensor[start : start + size])
-        except BadModel:
-            reasons |= _ask_each(runner, tensor, scores, range(start, min(start + size, len(tensor))))
-    for i in np.flatnonzero(~np.isfinite(scores).all(axis=1)):
-        reasons.setdefault(int(i), not_finite(contract))
-    return scores, reasons
+        found += _said(runner, tensor[start : start + size], truths[start : start + size])
+    return found
 
 
-def _ask_each(runner: Runner, tensor: np.ndarray, scores: NDArray[np.float32], among: range) -> dict[int, str]:
-    reasons = {}
-    for i in among:
-        try:
-            scores[i] = runner.answer(tensor[i : i + 1])[0]
-        except BadModel as error:
-            reasons[i] = error.message
-    return reasons
+def _said(runner: Runner, batch: np.ndarray, truths: Sequence[str | None]) -> list[Outcome]:
+    """One run. When it fails, each picture is asked alone, so that one that cannot be answered costs one answer."""
+    try:
+        scores = runner.answer(batch)
+    except BadModel as error:
+        if len(batch) == 1:
+            return [Outcome("failed", error.message)]
+        return [_said(runner, batch[i : i + 1], truths[i : i + 1])[0] for i in range(len(batch))]
+    finite = np.isfinite(scores).all(axis=1)
+    if finite.all():
+        return judge_scores(scores, truths, runner.contract)
+    known = np.flatnonzero(finite)
+    judged = iter(judge_scores(scores[known], [truths[i] for i in known], runner.contract) if len(known) else [])
+    return [next(judged) if each else Outcome("failed", not_finite(runner.contract)) for each in finite]
 
 
 def judge_scores(scores: NDArray[np.float32], truths: Sequence[str | None], contract: Contract) -> list[Outcome]:

@@ -51,7 +51,7 @@ class Effort:
     long: int
 
 
-QUICK = Effort(pictures=480, turns=3, long=960)
+QUICK = Effort(pictures=800, turns=2, long=1600)
 FULL = Effort(pictures=2000, turns=7, long=100_000)
 
 

@@ -281,18 +281,26 @@ def test_a_device_number_is_a_camera(tmp_path):
     assert load_settings(tmp_path, environ={"DPCAM_TARGET_LABEL": "50"}).config.camera.uri == "1"
 
 
-def test_what_was_computed_before_is_taken_only_whole(lab):
+def test_localizations_are_taken_only_whole(lab):
     session = next((lab / "sessions").iterdir())
-    assert dpcam(f"score {session} --json", cwd=lab).returncode == 0
-    for path in (session / "derived").iterdir():
-        whole = path.read_bytes()
-        for damaged in (b"", whole[:-40]):
-            path.write_bytes(damaged)
-            words = "score" if path.name.startswith("scores") else "localize"
-            done = dpcam(f"{words} {session} --json", cwd=lab)
-            error = json.loads(done.stdout)["errors"][0]
-            assert (error["code"], error["where"], "delete it" in error["hint"]) == ("config", str(path), True)
-        path.write_bytes(whole)
+    assert dpcam(f"localize {session} --json", cwd=lab).returncode == 0
+    (path,) = session.glob("derived/localizations-*")
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-40]):
+        path.write_bytes(damaged)
+        error = json.loads(dpcam(f"localize {session} --json", cwd=lab).stdout)["errors"][0]
+        assert (error["code"], error["where"], "delete it" in error["hint"]) == ("config", str(path), True)
+    path.write_bytes(whole)
+
+
+def test_scores_that_were_damaged_are_made_again(lab):
+    session = next((lab / "sessions").iterdir())
+    first = json.loads(dpcam(f"score {session} --json", cwd=lab).stdout)
+    path = min(session.glob("derived/scores-*/*.jsonl"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + b"\0" * 40)
+    assert json.loads(dpcam(f"score {session} --json", cwd=lab).stdout) == first
+    assert path.read_bytes() == whole
 
 
 def test_ground_truth_has_four_corners(lab):
