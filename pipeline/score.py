@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from calibration.geometry import Array
 from pipeline.recognizers import Recognizer
-from pipeline.statistics import wilson
+from pipeline.statistics import Share
 
 Status = Literal["scored", "missed", "not-applicable", "failed"]
 Pixels = NDArray[np.uint8]
@@ -150,6 +150,7 @@ class Line(Answer):
 class Row:
     """Counts of one arm on one recognizer, and the rate of correct answers among the scored with its interval.
 
+    The interval takes a condition for one fact, not each of its shots (:func:`pipeline.statistics.rate_of`).
     One row for each view, noise and severity; jitters of a view are not counted.
     """
 
@@ -172,14 +173,13 @@ class Row:
 
 @dataclass(slots=True)
 class Count:
-    """How many answers of each status, how many of them were judged, and how many of these are right."""
+    """How many answers of each status, and the share of right ones among those that were judged."""
 
     scored: int = 0
     missed: int = 0
     not_applicable: int = 0
     failed: int = 0
-    judged: int = 0
-    correct: int = 0
+    share: Share = field(default_factory=Share)
 
     def add(self, answer: Answer) -> None:
         """Count one more."""
@@ -187,8 +187,12 @@ class Count:
         self.missed += answer.status == "missed"
         self.not_applicable += answer.status == "not-applicable"
         self.failed += answer.status == "failed"
-        self.judged += answer.correct is not None
-        self.correct += answer.correct is True
+        if answer.correct is None:
+            return
+        if answer.cell == answer.sample:
+            self.share.add_alone(answer.correct)
+        else:
+            self.share.add(answer.cell, answer.cluster or answer.sample, answer.correct)
 
     @property
     def n(self) -> int:
@@ -272,7 +276,7 @@ def _order(group: _Group) -> tuple[bool, str, bool, str, int, str, bool, str]:
 
 
 def _row(group: _Group, count: Count) -> Row:
-    rate = wilson(count.correct, count.judged)
+    rate = count.share.rate()
     return Row(
         arm=group.arm,
         model=group.model,
@@ -282,7 +286,7 @@ def _row(group: _Group, count: Count) -> Row:
         missed=count.missed,
         not_applicable=count.not_applicable,
         failed=count.failed,
-        correct=rate.correct if count.judged else None,
+        correct=rate.correct if rate.n else None,
         rate=rate.rate,
         low=rate.low,
         high=rate.high,

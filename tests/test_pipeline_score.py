@@ -14,7 +14,7 @@ from calibration.files import sha256_bytes
 from pipeline.answering import Answerer, softmax
 from pipeline.engine import CHUNK, score
 from pipeline.score import Answer, Crop, Sample, Shown, Status, summarize, true_label
-from pipeline.statistics import wilson
+from pipeline.statistics import rate_of
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_rows_count_each_status_apart_and_rates_stand_on_what_was_judged(bench: 
     ]
     row = rows[0]
     assert (row.n, row.scored, row.missed, row.not_applicable, row.failed) == (8, 4, 1, 1, 2)
-    interval = wilson(2, 3)
+    interval = rate_of([("here", name, right) for name, right in (("a", True), ("b", True), ("c", False))])
     assert (row.correct, row.rate, row.low, row.high) == (2, 2 / 3, interval.low, interval.high)
     assert all(row.n == row.scored + row.missed + row.not_applicable + row.failed for row in rows)
 

@@ -3,7 +3,7 @@
 scipy does the mathematics of distributions, statsmodels that of models and of many tests at once.
 """
 
-from pipeline.statistics.intervals import Rate, clustered_rate, rate_of, wilson
+from pipeline.statistics.intervals import Rate, Share, clustered_rate, rate_of, wilson
 from pipeline.statistics.paired import (
     Effect,
     Judgement,
@@ -23,6 +23,7 @@ __all__ = [
     "Points",
     "Rate",
     "Rule",
+    "Share",
     "Stratum",
     "VerdictWord",
     "by_cell",

@@ -5,7 +5,6 @@ Formulas work on arrays, so that a thousand simulated sessions take what one tak
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -47,11 +46,58 @@ def rate_of(answers: Iterable[tuple[Hashable, Hashable, bool]], confidence: floa
     Where all answers are of one cell, its clusters (shots) are the independent things, and the interval is one for this
     cell alone: no number of shots there says how others would be.
     """
-    judged = list(answers)
-    by_cell = len({cell for cell, _, _ in judged}) > 1
-    return clustered_rate(
-        *_totals([(cell if by_cell else cluster, right) for cell, cluster, right in judged]), confidence
-    )
+    share = Share()
+    for cell, cluster, right in answers:
+        share.add(cell, cluster, right)
+    return share.rate(confidence)
+
+
+class Share:
+    """What :func:`rate_of` needs of answers, collected as they come: it grows with the cells, not with the answers.
+
+    Answers that have nothing to do with each other, as those to pictures of a folder, are only counted
+    (:meth:`add_alone`); where there are no others, the interval is Wilson's.
+    """
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._alone = _Total()
+        self._cells: dict[Hashable, _Total] = {}
+        self._clusters: dict[Hashable, _Total] = {}
+
+    def add(self, cell: Hashable, cluster: Hashable, right: bool) -> None:
+        """One more answer."""
+        self._cells.setdefault(cell, _Total()).add(right)
+        if len(self._cells) == 1:
+            self._clusters.setdefault(cluster, _Total()).add(right)
+        else:
+            self._clusters.clear()
+
+    def add_alone(self, right: bool) -> None:
+        """One more answer, which is independent of all others."""
+        self._alone.add(right)
+
+    def rate(self, confidence: float = 0.95) -> Rate:
+        """The share and its interval."""
+        if not self._cells:
+            return wilson(self._alone.right, self._alone.n, confidence)
+        groups = self._cells if len(self._cells) > 1 or self._alone.n else self._clusters
+        right = np.array([total.right for total in groups.values()], dtype=np.float64)
+        counts = np.array([total.n for total in groups.values()], dtype=np.float64)
+        alone = np.arange(self._alone.n) < self._alone.right
+        return clustered_rate(np.append(right, alone), np.append(counts, np.ones(self._alone.n)), confidence)
+
+
+@dataclass(slots=True)
+class _Total:
+    """Answers, and how many of them are right."""
+
+    right: int = 0
+    n: int = 0
+
+    def add(self, right: bool) -> None:
+        self.right += bool(right)
+        self.n += 1
 
 
 def clustered_rate(correct: Floats, counts: Floats, confidence: float = 0.95) -> Rate:
@@ -140,16 +186,6 @@ def _correlation(centered: Floats, clusters: int) -> Floats:
 
 def _combined(one: Floats, other: Floats, alike: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(one**2 - 2 * alike * one * other + other**2, 0.0)), dtype=np.float64)
-
-
-def _totals(answers: Sequence[tuple[Hashable, bool]]) -> tuple[Floats, Floats]:
-    """Right answers and answers of each cluster."""
-    found: dict[Hashable, list[int]] = defaultdict(lambda: [0, 0])
-    for cluster, right in answers:
-        found[cluster][0] += bool(right)
-        found[cluster][1] += 1
-    totals = np.array(list(found.values()), dtype=np.float64).reshape(-1, 2)
-    return totals[:, 0], totals[:, 1]
 
 
 def _quantile(confidence: float) -> float:
