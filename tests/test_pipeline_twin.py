@@ -12,7 +12,8 @@ from pipeline.twin import RUNGS, Change, Measures, TwinAnswer, Twins
 from pipeline.twin_color import PrintColor, TagLevels, print_color, white_over
 from pipeline.twin_figure import twin_png
 from pipeline.twin_gap import ladders
-from pipeline.twin_render import Print, Sight, blurred, draw, exchanged, laid_over, lit, pasted
+from pipeline.twin_place import Place, shift_between, together
+from pipeline.twin_render import Layer, Print, Sight, blurred, draw, exchanged, laid_over, lit, pasted
 
 BOX = Box(x_mm=10, y_mm=20, width_mm=40, height_mm=40)
 HOLE = Box(x_mm=20, y_mm=30, width_mm=20, height_mm=20)
@@ -102,6 +103,42 @@ def test_light_is_a_factor_on_code_values():
 
 def test_what_is_outside_of_the_picture_is_no_layer():
     assert draw(Print(GRAY, BOX), Sight(np.array([[1, 0, 900.0], [0, 1, 0], [0, 0, 1]]), None), SHAPE, "code") is None
+
+
+# Place
+
+
+def test_a_sticker_is_found_where_it_is_under_another_light():
+    texture, sight, rng = np.random.default_rng(5).random((20, 20, 3)), Sight(TILTED, None), np.random.default_rng(6)
+    where, step = np.array([0.3, -0.2]), 0.5
+
+    def at(offset: np.ndarray) -> Layer:
+        x, y = offset
+        moved = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
+        return blurred(draw(Print(texture, BOX, hole=HOLE, moved=moved), sight, SHAPE, "code", margin_px=6), 1.0)
+
+    gray = np.full(SHAPE, 120, np.uint8)
+    seen = at(where)
+    part = 0.1 + 0.7 * laid_over(gray, seen) + rng.normal(0, 0.01, (*seen.cover.shape, 3))
+    picture = pasted(gray, seen, part)
+    found = shift_between(picture, at(np.zeros(2)), at(np.array([step, 0])), at(np.array([0, step])), step)
+    assert found.shift_mm == pytest.approx(where, abs=0.06)
+    assert found.error_mm < 0.03
+    assert found.sure
+
+
+def test_flat_color_does_not_tell_where_it_is():
+    layer = draw(Print(GRAY, BOX), Sight(np.eye(3), None), SHAPE, "code")
+    assert shift_between(np.zeros(SHAPE, np.uint8), layer, layer, layer, 0.5) is None
+
+
+def test_pictures_that_disagree_are_less_sure_together():
+    close, apart = ([Place(np.array([x, 0.0]), 0.1) for x in xs] for xs in ((1.0, 1.01, 0.99), (0.0, 1.0, 2.0)))
+    assert together(close).shift_mm == pytest.approx([1.0, 0.0])
+    assert together(close).error_mm == pytest.approx(0.1 / np.sqrt(3))
+    assert together(apart).error_mm > 0.3
+    assert together(close).sure
+    assert together([]) is None
 
 
 # Color
