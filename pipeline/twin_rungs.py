@@ -88,7 +88,9 @@ class Painter:
             if found is None or float(np.abs(found.shift_mm).max()) > FARTHEST * self.sticker.sheet.frame.width_mm:
                 return None
             offset = offset + found.shift_mm
-        return Place(offset, math.hypot(found.error_mm, _tags_error_mm(shot)))
+        # Under blur, what does not fit is alike within an area of 4 pi sigma^2: so much less do its pixels tell.
+        alike = math.sqrt(1 + 4 * math.pi * shot.sigma_px**2)
+        return Place(offset, math.hypot(alike * found.error_mm, _tags_error_mm(shot)))
 
     def _soft(self, shot: Shot, pixels: Pixels, texture: Floats, offset_mm: Array) -> Layer:
         layer = self._drawn(shot, pixels, texture, offset_mm)
