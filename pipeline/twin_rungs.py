@@ -81,16 +81,16 @@ class Painter:
 
         The search goes on from where it ended: only small shifts are linear.
         """
-        texture, offset = color.of(self.sticker.texture), np.zeros(2)
+        texture, offset, error_mm = color.of(self.sticker.texture), np.zeros(2), 0.0
         for _ in range(SEARCHES):
-            layers = (self._soft(shot, pixels, texture, offset + beside) for beside in BESIDE_MM)
-            found = shift_between(pixels, *layers, STEP_MM)
+            here, right, below = (self._soft(shot, pixels, texture, offset + beside) for beside in BESIDE_MM)
+            found = shift_between(pixels, here, right, below, STEP_MM)
             if found is None or float(np.abs(found.shift_mm).max()) > FARTHEST * self.sticker.sheet.frame.width_mm:
                 return None
-            offset = offset + found.shift_mm
+            offset, error_mm = offset + found.shift_mm, found.error_mm
         # Under blur, what does not fit is alike within an area of 4 pi sigma^2: so much less do its pixels tell.
         alike = math.sqrt(1 + 4 * math.pi * shot.sigma_px**2)
-        return Place(offset, math.hypot(alike * found.error_mm, _tags_error_mm(shot)))
+        return Place(offset, math.hypot(alike * error_mm, _tags_error_mm(shot)))
 
     def _soft(self, shot: Shot, pixels: Pixels, texture: Floats, offset_mm: Array) -> Layer:
         layer = self._drawn(shot, pixels, texture, offset_mm)

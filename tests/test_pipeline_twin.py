@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sessions import sheet
 
 from calibration.camera import CameraModel
 from calibration.geometry import Box
 from calibration.region import Region
+from calibration.sheet import Tag
 from pipeline.twin import RUNGS, Change, Measures, TwinAnswer, Twins
-from pipeline.twin_color import PrintColor, TagLevels, print_color, white_over
+from pipeline.twin_color import PrintColor, TagLevels, print_color, tag_levels, white_over
 from pipeline.twin_figure import twin_png
 from pipeline.twin_gap import ladders
 from pipeline.twin_place import Place, shift_between, together
-from pipeline.twin_render import Layer, Print, Sight, blurred, draw, exchanged, laid_over, lit, pasted
+from pipeline.twin_render import (
+    Layer,
+    Print,
+    Sight,
+    blurred,
+    draw,
+    exchanged,
+    into,
+    laid_over,
+    lit,
+    out_of,
+    pasted,
+    tag_print,
+)
 
 BOX = Box(x_mm=10, y_mm=20, width_mm=40, height_mm=40)
 HOLE = Box(x_mm=20, y_mm=30, width_mm=20, height_mm=20)
@@ -159,6 +176,26 @@ def test_the_white_between_tags_is_a_plane_and_paper_bends_it():
     bent = white_over(tags, (places, seen)).at(np.array([[50.0, 50.0]]))[0]
     assert bent == pytest.approx([0.55] * 3, abs=0.005)
     assert white_over([]) is None
+
+
+@pytest.mark.parametrize("space", ["light", "code"])
+def test_tags_say_black_and_white_and_what_the_lens_averages(space):
+    tag = Tag(id=7, square=Box(x_mm=20, y_mm=30, width_mm=40, height_mm=40))
+    page = sheet("bare", 7).model_copy(update={"tags": [tag]})
+    sight = Sight(np.array([[0.7, 0.05, 40.3], [-0.03, 0.72, 50.8], [0, 0, 1.0]]), None)
+    seen = np.array([[0.15], [0.80]])
+
+    def photographed() -> np.ndarray:
+        sharp = draw(tag_print(tag), sight, SHAPE, space, margin_px=8)
+        share = blurred(replace(sharp, color=sharp.color + 1 - sharp.cover[..., None]), 0.8).color
+        black, white = into(space, seen)
+        return pasted(np.full(SHAPE, 204, np.uint8), sharp, out_of(space, black + (white - black) * share))
+
+    picture = photographed()
+    found = {each: tag_levels(picture, page, sight, 0.8, each)[0] for each in ("light", "code")}
+    assert min(found, key=lambda each: found[each].misfit) == space
+    assert found[space].black == pytest.approx([0.15] * 3, abs=0.01)
+    assert found[space].white == pytest.approx([0.80] * 3, abs=0.01)
 
 
 def test_the_color_of_a_print_is_found_from_its_strip():
