@@ -136,9 +136,13 @@ class TwinCell:
 
 @dataclass(frozen=True, slots=True)
 class TwinAnswer:
-    """What a recognizer said to a twin on one rung, to the shot below it (``rung`` None), or to the real sticker."""
+    """What a recognizer said to a twin on one rung, to the shot below it (``rung`` None), or to the real sticker.
+
+    ``cluster``: the shot that its frame belongs to; frames of a burst are no repeats.
+    """
 
     sample: str
+    cluster: str
     arm: str
     cell: str
     model: str

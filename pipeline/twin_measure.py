@@ -63,6 +63,11 @@ class Shot:
         """Its name as a sample."""
         return f"{self.frame.index:06d}"
 
+    @property
+    def cluster(self) -> str:
+        """The planned shot that the frame was taken for."""
+        return f"{self.frame.shot.index:06d}" if self.frame.shot else self.name
+
     def white(self, space: Space) -> White | None:
         """The white of blank paper over the picture."""
         return white_over(self.tags[space], self.paper)

@@ -71,6 +71,7 @@ class _Judge:
             best = int(score.argmax())
             yield TwinAnswer(
                 sample=shot.name,
+                cluster=shot.cluster,
                 arm=shot.arm,
                 cell=shot.cell,
                 model=contract.name,

@@ -226,9 +226,13 @@ def answers(real: dict[str, list[float]], twin: float = 0.8, model: str = "net",
     """One base a cell, all rungs at ``twin``; a real shot for each number."""
     for cell, values in real.items():
         for rung in (None, *RUNGS[:-1]):
-            yield TwinAnswer(f"{cell}-base", "bare", cell, model, held_out, rung, twin, "stop", twin > 0.5)
+            yield TwinAnswer(
+                f"{cell}-base", f"{cell}-base", "bare", cell, model, held_out, rung, twin, "stop", twin > 0.5
+            )
         for i, value in enumerate(values):
-            yield TwinAnswer(f"{cell}-{i}", "stop", cell, model, held_out, "real", value, "stop", value > 0.5)
+            yield TwinAnswer(
+                f"{cell}-{i}", f"{cell}-{i}", "stop", cell, model, held_out, "real", value, "stop", value > 0.5
+            )
 
 
 def test_cells_count_alike_however_many_shots_they_have():
@@ -254,6 +258,11 @@ def test_spread_comes_from_repeats():
     assert pooled.spread.cell_probability == pytest.approx(5 * np.sqrt(1 / 2 + 1), rel=0.1)
     assert pooled.spread.mean_probability == pytest.approx(5 * np.sqrt(1.5 / 300), rel=0.1)
     assert pooled.spread.cells == 300
+
+
+def test_frames_of_a_burst_are_no_repeats():
+    burst = [replace(each, cluster=each.sample.partition("-")[0] + each.arm) for each in answers({"a": [0.6, 0.9]})]
+    assert ladders(burst, seed=0)[0].spread is None
 
 
 def test_surrogates_and_held_out_are_apart():
