@@ -246,7 +246,7 @@ class _Work:
         return _Off(
             twin=_average(color_difference(twin, real, cover) for real in seen),
             screen=_average(color_difference(screen, real, cover) for real in seen),
-            noise=color_difference(twin, other, cover),
+            noise=color_difference(twin, other, cover) if shot.noise else None,
         )
 
     def _score(self, shot: Shot, rungs: Sequence[Rung | None], pictures: Sequence[Pixels]) -> None:
