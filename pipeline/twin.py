@@ -99,16 +99,18 @@ class Ladder:
 class Measures:
     """What was measured, without any recognizer; None where pictures do not tell. Means over what they are of.
 
-    ``offset_px``, ``offset_mm``: how far the sticker's corners are from where the tags say, in the real shots, in px
-    and on paper. ``residual_px``: of the localization. ``delta_e``: CIEDE2000 between real sticker and whole twin in
-    the rectified frame, ``delta_e_screen`` between real sticker and screen, ``delta_e_noise`` between twins that differ
-    in their noise alone. ``blur_px``: Gaussian sigma in the shots
-    that the twins stand in and in the real ones. ``noise_levels``: at mid-gray, likewise. ``white``: code values of
-    blank paper at the frame, likewise, mean over channels. ``colors``: swatches behind the color of the print.
+    ``offset_px``, ``offset_mm``: how far the real sticker is from where its tags say, in the picture and on paper, and
+    the standard error of that; what is less than two of these is taken for nothing. ``residual_px``: of the
+    localization. ``delta_e``: CIEDE2000 between real sticker and whole twin in the rectified frame, ``delta_e_screen``
+    between real sticker and screen, ``delta_e_noise`` between twins that differ in their noise alone. ``blur_px``:
+    Gaussian sigma in the shots that the twins stand in and in the real ones. ``noise_levels``: at mid-gray, likewise.
+    ``white``: code values of blank paper at the frame, likewise, mean over channels. ``colors``: swatches behind the
+    color of the print.
     """
 
     offset_px: float | None
     offset_mm: float | None
+    offset_error_mm: float | None
     residual_px: float | None
     delta_e: float | None
     delta_e_screen: float | None
@@ -134,9 +136,13 @@ class TwinCell:
 
 @dataclass(frozen=True, slots=True)
 class TwinAnswer:
-    """What a recognizer said to a twin on one rung, to the shot below it (``rung`` None), or to the real sticker."""
+    """What a recognizer said to a twin on one rung, to the shot below it (``rung`` None), or to the real sticker.
+
+    ``cluster``: the shot that its frame belongs to; frames of a burst are no repeats.
+    """
 
     sample: str
+    cluster: str
     arm: str
     cell: str
     model: str

@@ -107,7 +107,7 @@ def _levels(pixels: Pixels, sharp: Layer, sigma_px: float, center: Array) -> lis
         return []
     seen = into(layer.space, pixels[layer.rows, layer.columns][known] / 255)
     columns = np.column_stack([1 - layer.color[known][:, 0], layer.color[known][:, 0]])
-    levels = np.linalg.lstsq(columns, seen, rcond=None)[0]
+    levels = np.asarray(np.linalg.lstsq(columns, seen, rcond=None)[0], dtype=np.float64)
     contrast = float(np.ptp(levels, axis=0).mean())
     misfit = float(np.sqrt(np.square(columns @ levels - seen).mean())) / max(contrast, 1e-6)
     black, white = out_of(layer.space, levels)
@@ -164,9 +164,8 @@ def print_color(
             known.setdefault(asked, []).append(seen)
     if response is not None or len(known) < MIN_COLORS:
         return PrintColor(None, black, 0 if response is None else len(response.swatches), response)
-    asked = np.array(list(known)) / 255
     seen = np.array([np.median(values, axis=0) for values in known.values()])
-    return PrintColor(_fitted(asked, seen), black, len(known))
+    return PrintColor(_fitted(np.array(list(known)) / 255, seen), black, len(known))
 
 
 def _fitted(asked: Array, seen: Array) -> Array:

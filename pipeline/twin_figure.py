@@ -106,7 +106,12 @@ def _title(twins: Twins) -> str:
 def measures_text(measures: Measures) -> str:
     """What was measured, in a line."""
     parts = [
-        _said("sticker off by {:.2f} px ({:.2f} mm)", measures.offset_px, measures.offset_mm),
+        _said(
+            "sticker off by {:.2f} px ({:.2f} ± {:.2f} mm)",
+            measures.offset_px,
+            measures.offset_mm,
+            measures.offset_error_mm,
+        ),
         _said("real against twin {:.1f} ΔE2000", measures.delta_e),
         _said("against screen {:.1f}", measures.delta_e_screen),
         _said("by noise alone {:.1f}", measures.delta_e_noise),

@@ -125,7 +125,7 @@ def _repeated(
     shots: dict[tuple[str, Rung | None], dict[str, list[float]]] = {}
     for answer in answers:
         if answer.rung in (TWIN, REAL):
-            shots.setdefault((answer.cell, answer.rung), {}).setdefault(answer.sample, []).append(value(answer))
+            shots.setdefault((answer.cell, answer.rung), {}).setdefault(answer.cluster, []).append(value(answer))
     means = {key: np.array([np.mean(values) for values in by_shot.values()]) for key, by_shot in shots.items()}
     pooled = [_pooled([each for (_, of), each in means.items() if of == rung]) for rung in (TWIN, REAL)]
     known = [variance for variance in pooled if variance is not None]

@@ -32,19 +32,9 @@ INSIDE_PX, INSIDE_SIGMAS, NOISE_SIGMAS = 0.5, 2.0, 3.0
 PAPER_PIXELS = 4000
 """So many pixels of a blank frame tell its light."""
 
-CALM_PX = 1.0
-"""What is searched in is softened by so much, against the sensor's noise."""
-
-TELLING_PIXELS = 150
-"""With fewer pixels of texture nothing is said of where it is."""
-
 COVERED = 0.5
 """Of a cell of the rectified frame at least so much is sticker where colors are compared."""
 
-FARTHEST = 0.1
-"""A sticker is not farther from its place than this share of its size; a search that ends there has found nothing."""
-
-ROUNDS, ENOUGH = 60, 1e-4
 RECTIFIED = (8, 96)
 
 
@@ -73,6 +63,11 @@ class Shot:
         """Its name as a sample."""
         return f"{self.frame.index:06d}"
 
+    @property
+    def cluster(self) -> str:
+        """The planned shot that the frame was taken for."""
+        return f"{self.frame.shot.index:06d}" if self.frame.shot else self.name
+
     def white(self, space: Space) -> White | None:
         """The white of blank paper over the picture."""
         return white_over(self.tags[space], self.paper)
@@ -90,14 +85,6 @@ class Shot:
     def noise_levels(self) -> float | None:
         """Standard deviation of mid-gray in levels of 255."""
         return None if self.noise is None else 255 * math.sqrt(self.noise.shot / 4 + self.noise.read**2)
-
-
-@dataclass(frozen=True, slots=True)
-class Misplaced:
-    """``shift`` ``(2,)``, right and down, and how many ``pixels`` of texture say so."""
-
-    shift: Array
-    pixels: int
 
 
 def look(
@@ -164,32 +151,6 @@ def noisy(part: Floats, layer: Layer, noise: Noise, random: np.random.Generator)
     light = np.square(np.clip(part, 0, 1))
     spread = np.sqrt(noise.shot * light + noise.read**2) * layer.cover[..., None]
     return np.sqrt(np.clip(light + spread * random.standard_normal(part.shape), 0, None))
-
-
-def misplaced(pixels: Pixels, shot: Shot, layer: Layer, expected: Floats) -> Misplaced | None:
-    """How far the texture of the real sticker is from where the layer has it, in px.
-
-    ``expected``: code values ``(h, w, 3)`` of the twin in the layer's part of the real shot. The two are brought
-    together by enhanced correlation (Evangelidis and Psarakis 2008), which does not look at brightness or contrast.
-    None where the texture does not tell.
-    """
-    mask = np.asarray(layer.cover > RIM, dtype=np.uint8)
-    if mask.sum() < TELLING_PIXELS:
-        return None
-    wanted, seen = (
-        cv2.GaussianBlur(np.asarray(part, np.float32).mean(axis=2), (0, 0), CALM_PX)
-        for part in (expected, pixels[layer.rows, layer.columns] / 255)
-    )
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, ROUNDS, ENOUGH)
-    start = np.eye(2, 3, dtype=np.float32)
-    try:
-        _, found = cv2.findTransformECC(wanted, seen, start, cv2.MOTION_TRANSLATION, criteria, mask, 1)
-    except cv2.error:
-        # Too little texture, or none.
-        return None
-    shift = np.asarray(found, dtype=np.float64)[:, 2]
-    size = float(np.ptp(shot.sight.to_image(shot.sheet.frame.corners_mm), axis=0).max())
-    return Misplaced(shift, int(mask.sum())) if float(np.linalg.norm(shift)) < FARTHEST * size else None
 
 
 def rectified(pixels: Pixels, sight: Sight, sheet: Sheet, side: int) -> Pixels:

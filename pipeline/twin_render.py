@@ -133,8 +133,9 @@ def draw(printed: Print, sight: Sight, shape: tuple[int, ...], space: Space, mar
     samples = _samples(printed, corners)
     points = _sheet_points(sight, low, high, samples)
     if printed.moved is not None:
-        points = cv2.perspectiveTransform(points, np.linalg.inv(printed.moved))
-    color, cover = _looked_up(printed, np.asarray(points, dtype=np.float64), space)
+        moved = cv2.perspectiveTransform(points, np.linalg.inv(printed.moved))
+        points = np.asarray(moved, dtype=np.float64)
+    color, cover = _looked_up(printed, points, space)
     return Layer(_averaged(color, samples), _averaged(cover, samples), int(low[1]), int(low[0]), space)
 
 
@@ -229,7 +230,8 @@ def _printed_share(printed: Print, points: Floats, row: Floats, column: Floats) 
     if printed.hole is None:
         return np.ones(row.shape)
     low, _, high, _ = printed.hole.corners_mm
-    return 1.0 - ((points >= low) & (points < high)).all(axis=-1)
+    inside: NDArray[np.bool_] = np.all((points >= low) & (points < high), axis=-1)
+    return np.asarray(~inside, dtype=np.float64)
 
 
 def _averaged(fine: Floats, samples: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,8 @@ from calibration.geometry import Array
 from calibration.sheet import Sheet
 from pipeline.twin import Rung
 from pipeline.twin_color import PrintColor, White
-from pipeline.twin_measure import Misplaced, Shot, misplaced, noisy
+from pipeline.twin_measure import Shot, noisy
+from pipeline.twin_place import Place, shift_between
 from pipeline.twin_render import (
     REACH_SIGMAS,
     Floats,
@@ -29,7 +31,11 @@ from pipeline.twin_render import (
 )
 from pipeline.twin_shots import Sticker
 
-SEARCHES = 3
+SEARCHES = 4
+STEP_MM = 0.5
+BESIDE_MM = (np.zeros(2), np.array([STEP_MM, 0.0]), np.array([0.0, STEP_MM]))
+FARTHEST = 0.1
+"""A sticker is not farther from its place than this share of its size; a search that ends there has found nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +76,25 @@ class Painter:
         layer = blurred(self._drawn(shot, pixels, self.sticker.texture, self.offset_mm), shot.sigma_px)
         return pasted(np.zeros_like(pixels), layer, np.repeat(layer.cover[..., None], 3, axis=2))
 
-    def misplacement(self, shot: Shot, pixels: Pixels, color: PrintColor) -> Misplaced | None:
+    def place(self, shot: Shot, pixels: Pixels, color: PrintColor) -> Place | None:
         """How far a real sticker is from where its tags say that it is; None where the picture does not tell.
 
-        Its own twin is drawn over it and brought to fit, and again from there: along its rim it finds other things.
+        The search goes on from where it ended: only small shifts are linear.
         """
-        texture, offset = color.of(self.sticker.texture), np.zeros(2)
+        texture, offset, error_mm = color.of(self.sticker.texture), np.zeros(2), 0.0
         for _ in range(SEARCHES):
-            layer = self._drawn(shot, pixels, texture, offset)
-            soft = blurred(lit(layer, _white(shot, self.space).over(layer)), shot.sigma_px)
-            found = misplaced(pixels, shot, soft, laid_over(pixels, soft))
-            if found is None:
+            here, right, below = (self._soft(shot, pixels, texture, offset + beside) for beside in BESIDE_MM)
+            found = shift_between(pixels, here, right, below, STEP_MM)
+            if found is None or float(np.abs(found.shift_mm).max()) > FARTHEST * self.sticker.sheet.frame.width_mm:
                 return None
-            center = self.sticker.sheet.frame.center_mm[None]
-            offset = offset + (shot.sight.to_sheet(shot.sight.to_image(center) + found.shift) - center)[0]
-        return Misplaced(offset, found.pixels)
+            offset, error_mm = offset + found.shift_mm, found.error_mm
+        # Under blur, what does not fit is alike within an area of 4 pi sigma^2: so much less do its pixels tell.
+        alike = math.sqrt(1 + 4 * math.pi * shot.sigma_px**2)
+        return Place(offset, math.hypot(alike * error_mm, _tags_error_mm(shot)))
+
+    def _soft(self, shot: Shot, pixels: Pixels, texture: Floats, offset_mm: Array) -> Layer:
+        layer = self._drawn(shot, pixels, texture, offset_mm)
+        return blurred(lit(layer, _white(shot, self.space).over(layer)), shot.sigma_px)
 
     def _drawn(self, shot: Shot, pixels: Pixels, texture: Floats, offset_mm: Array) -> Layer:
         """The patch, sharp, in the frame of the shot's own sheet."""
@@ -94,6 +104,13 @@ class Painter:
         if layer is None:
             raise BadInput(f"the frame {shot.name} does not show the place of the sticker", where=shot.frame.path.name)
         return layer
+
+
+def _tags_error_mm(shot: Shot) -> float:
+    """How surely the tags say where the sheet is: the mean of all their corners' residuals."""
+    corners = shot.sight.to_image(shot.sheet.frame.corners_mm)
+    mm_per_px = shot.sheet.frame.width_mm / float(np.ptp(corners, axis=0).max())
+    return (shot.residual_px or 0.0) * mm_per_px / math.sqrt(4 * len(shot.sheet.tags))
 
 
 def _over(rung: Rung, pixels: Pixels, layer: Layer) -> Drawn:

@@ -16,7 +16,6 @@ from pydantic import TypeAdapter
 from calibration.color import ColorResponse
 from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes
-from calibration.geometry import Array
 from capture.session import Session
 from pipeline.derived import derived_path
 from pipeline.localizing import stored_picture
@@ -28,6 +27,7 @@ from pipeline.twin_color import PrintColor
 from pipeline.twin_figure import twin_png
 from pipeline.twin_gap import ladders
 from pipeline.twin_measure import Shot, color_difference, rectified, rectified_side
+from pipeline.twin_place import Place, together
 from pipeline.twin_render import Pixels, Space
 from pipeline.twin_rungs import Painter
 from pipeline.twin_shots import (
@@ -71,6 +71,7 @@ class _Judge:
             best = int(score.argmax())
             yield TwinAnswer(
                 sample=shot.name,
+                cluster=shot.cluster,
                 arm=shot.arm,
                 cell=shot.cell,
                 model=contract.name,
@@ -180,8 +181,9 @@ class _Work:
         self.answers: list[TwinAnswer] = []
         self._judges = judges
         self._colors = print_colors(real, space, order.response)
-        self._known_offset = self._offset(Painter(sticker, space, np.zeros(2), order.seed), real)
-        offset = np.zeros(2) if self._known_offset is None else self._known_offset
+        self._known = self._place(Painter(sticker, space, np.zeros(2), order.seed), real)
+        # What is no more than its error would only add that error to the twin.
+        offset = self._known.shift_mm if self._known and self._known.sure else np.zeros(2)
         self._painter = Painter(sticker, space, offset, order.seed)
         self._again = Painter(sticker, space, offset, order.seed + 1)
 
@@ -192,7 +194,8 @@ class _Work:
         off = [self._into(shot, seen, side) for shot in pair.bases]
         measures = Measures(
             offset_px=_average(self._offset_px(shot) for shot in pair.real),
-            offset_mm=None if self._known_offset is None else float(np.linalg.norm(self._known_offset)),
+            offset_mm=float(np.linalg.norm(self._known.shift_mm)) if self._known else None,
+            offset_error_mm=self._known.error_mm if self._known else None,
             residual_px=_average(shot.residual_px for shot in (*pair.bases, *pair.real)),
             delta_e=_average(each.twin for each in off),
             delta_e_screen=_average(each.screen for each in off),
@@ -212,21 +215,16 @@ class _Work:
     def _color(self, shot: Shot) -> PrintColor:
         return self._colors[shot.light]
 
-    def _offset(self, painter: Painter, real: Sequence[Shot]) -> Array | None:
-        """``(2,)`` mm, the mean over the real shots that tell; one that shows more texture counts for more."""
-        looked = (painter.misplacement(shot, stored_picture(shot.frame), self._color(shot)) for shot in real)
-        told = [each for each in looked if each is not None]
-        return (
-            np.average([each.shift for each in told], axis=0, weights=[each.pixels**2 for each in told])
-            if told
-            else None
-        )
+    def _place(self, painter: Painter, real: Sequence[Shot]) -> Place | None:
+        """Where the sticker sits, from all real shots that tell."""
+        looked = (painter.place(shot, stored_picture(shot.frame), self._color(shot)) for shot in real)
+        return together([each for each in looked if each is not None])
 
     def _offset_px(self, shot: Shot) -> float | None:
-        if self._known_offset is None:
+        if self._known is None:
             return None
         corners = shot.sheet.frame.corners_mm
-        moved = shot.sight.to_image(corners + self._known_offset) - shot.sight.to_image(corners)
+        moved = shot.sight.to_image(corners + self._known.shift_mm) - shot.sight.to_image(corners)
         return float(np.linalg.norm(moved, axis=1).mean())
 
     def _see(self, shot: Shot, side: int) -> Pixels:
@@ -248,7 +246,7 @@ class _Work:
         return _Off(
             twin=_average(color_difference(twin, real, cover) for real in seen),
             screen=_average(color_difference(screen, real, cover) for real in seen),
-            noise=color_difference(twin, other, cover),
+            noise=color_difference(twin, other, cover) if shot.noise else None,
         )
 
     def _score(self, shot: Shot, rungs: Sequence[Rung | None], pictures: Sequence[Pixels]) -> None:

@@ -26,6 +26,7 @@ TOP_LEVEL = [
     "capture",
     "localize",
     "score",
+    "twin",
     "report",
     "compare",
     "run",

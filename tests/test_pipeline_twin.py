@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sessions import sheet
 
 from calibration.camera import CameraModel
 from calibration.geometry import Box
 from calibration.region import Region
+from calibration.sheet import Tag
 from pipeline.twin import RUNGS, Change, Measures, TwinAnswer, Twins
-from pipeline.twin_color import PrintColor, TagLevels, print_color, white_over
+from pipeline.twin_color import PrintColor, TagLevels, print_color, tag_levels, white_over
 from pipeline.twin_figure import twin_png
 from pipeline.twin_gap import ladders
-from pipeline.twin_render import Print, Sight, blurred, draw, exchanged, laid_over, lit, pasted
+from pipeline.twin_place import Place, shift_between, together
+from pipeline.twin_render import (
+    Layer,
+    Print,
+    Sight,
+    blurred,
+    draw,
+    exchanged,
+    into,
+    laid_over,
+    lit,
+    out_of,
+    pasted,
+    tag_print,
+)
 
 BOX = Box(x_mm=10, y_mm=20, width_mm=40, height_mm=40)
 HOLE = Box(x_mm=20, y_mm=30, width_mm=20, height_mm=20)
@@ -104,6 +122,45 @@ def test_what_is_outside_of_the_picture_is_no_layer():
     assert draw(Print(GRAY, BOX), Sight(np.array([[1, 0, 900.0], [0, 1, 0], [0, 0, 1]]), None), SHAPE, "code") is None
 
 
+# Place
+
+
+def test_a_sticker_is_found_where_it_is_under_another_light():
+    texture, sight, rng = np.random.default_rng(5).random((20, 20, 3)), Sight(TILTED, None), np.random.default_rng(6)
+    where, step = np.array([0.3, -0.2]), 0.5
+
+    def at(offset: np.ndarray) -> Layer:
+        x, y = offset
+        moved = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
+        return blurred(draw(Print(texture, BOX, hole=HOLE, moved=moved), sight, SHAPE, "code", margin_px=6), 1.0)
+
+    gray = np.full(SHAPE, 120, np.uint8)
+    seen = at(where)
+    part = 0.1 + 0.7 * laid_over(gray, seen) + rng.normal(0, 0.01, (*seen.cover.shape, 3))
+    picture = pasted(gray, seen, part)
+    offset = np.zeros(2)
+    for _ in range(4):
+        layers = (at(offset + beside) for beside in ([0.0, 0.0], [step, 0.0], [0.0, step]))
+        found = shift_between(picture, *layers, step)
+        offset = offset + found.shift_mm
+    assert offset == pytest.approx(where, abs=0.03)
+    assert found.error_mm < 0.03
+
+
+def test_flat_color_does_not_tell_where_it_is():
+    layer = draw(Print(GRAY, BOX), Sight(np.eye(3), None), SHAPE, "code")
+    assert shift_between(np.zeros(SHAPE, np.uint8), layer, layer, layer, 0.5) is None
+
+
+def test_pictures_that_disagree_are_less_sure_together():
+    close, apart = ([Place(np.array([x, 0.0]), 0.1) for x in xs] for xs in ((1.0, 1.01, 0.99), (0.0, 1.0, 2.0)))
+    assert together(close).shift_mm == pytest.approx([1.0, 0.0])
+    assert together(close).error_mm == pytest.approx(0.1 / np.sqrt(3))
+    assert together(apart).error_mm > 0.3
+    assert together(close).sure
+    assert together([]) is None
+
+
 # Color
 
 
@@ -119,6 +176,26 @@ def test_the_white_between_tags_is_a_plane_and_paper_bends_it():
     bent = white_over(tags, (places, seen)).at(np.array([[50.0, 50.0]]))[0]
     assert bent == pytest.approx([0.55] * 3, abs=0.005)
     assert white_over([]) is None
+
+
+@pytest.mark.parametrize("space", ["light", "code"])
+def test_tags_say_black_and_white_and_what_the_lens_averages(space):
+    tag = Tag(id=7, square=Box(x_mm=20, y_mm=30, width_mm=40, height_mm=40))
+    page = sheet("bare", 7).model_copy(update={"tags": [tag]})
+    sight = Sight(np.array([[0.7, 0.05, 40.3], [-0.03, 0.72, 50.8], [0, 0, 1.0]]), None)
+    seen = np.array([[0.15], [0.80]])
+
+    def photographed() -> np.ndarray:
+        sharp = draw(tag_print(tag), sight, SHAPE, space, margin_px=8)
+        share = blurred(replace(sharp, color=sharp.color + 1 - sharp.cover[..., None]), 0.8).color
+        black, white = into(space, seen)
+        return pasted(np.full(SHAPE, 204, np.uint8), sharp, out_of(space, black + (white - black) * share))
+
+    picture = photographed()
+    found = {each: tag_levels(picture, page, sight, 0.8, each)[0] for each in ("light", "code")}
+    assert min(found, key=lambda each: found[each].misfit) == space
+    assert found[space].black == pytest.approx([0.15] * 3, abs=0.01)
+    assert found[space].white == pytest.approx([0.80] * 3, abs=0.01)
 
 
 def test_the_color_of_a_print_is_found_from_its_strip():
@@ -149,9 +226,13 @@ def answers(real: dict[str, list[float]], twin: float = 0.8, model: str = "net",
     """One base a cell, all rungs at ``twin``; a real shot for each number."""
     for cell, values in real.items():
         for rung in (None, *RUNGS[:-1]):
-            yield TwinAnswer(f"{cell}-base", "bare", cell, model, held_out, rung, twin, "stop", twin > 0.5)
+            yield TwinAnswer(
+                f"{cell}-base", f"{cell}-base", "bare", cell, model, held_out, rung, twin, "stop", twin > 0.5
+            )
         for i, value in enumerate(values):
-            yield TwinAnswer(f"{cell}-{i}", "stop", cell, model, held_out, "real", value, "stop", value > 0.5)
+            yield TwinAnswer(
+                f"{cell}-{i}", f"{cell}-{i}", "stop", cell, model, held_out, "real", value, "stop", value > 0.5
+            )
 
 
 def test_cells_count_alike_however_many_shots_they_have():
@@ -177,6 +258,11 @@ def test_spread_comes_from_repeats():
     assert pooled.spread.cell_probability == pytest.approx(5 * np.sqrt(1 / 2 + 1), rel=0.1)
     assert pooled.spread.mean_probability == pytest.approx(5 * np.sqrt(1.5 / 300), rel=0.1)
     assert pooled.spread.cells == 300
+
+
+def test_frames_of_a_burst_are_no_repeats():
+    burst = [replace(each, cluster=each.sample.partition("-")[0] + each.arm) for each in answers({"a": [0.6, 0.9]})]
+    assert ladders(burst, seed=0)[0].spread is None
 
 
 def test_surrogates_and_held_out_are_apart():

@@ -52,7 +52,7 @@ def test_a_perfect_print_does_what_its_twin_does(perfect: Twins):
     measures = perfect.measures
     assert measures.delta_e < 5 < 15 < measures.delta_e_screen
     assert measures.delta_e - measures.delta_e_noise < 2.5
-    assert measures.offset_mm < 0.3
+    assert measures.offset_mm < 0.15
     assert abs(measures.blur_px - measures.blur_px_real) < 0.3
     assert measures.noise_levels == pytest.approx(measures.noise_levels_real, rel=0.15)
     assert measures.white == pytest.approx(measures.white_real, rel=0.05)
@@ -91,7 +91,8 @@ def test_a_lens_out_of_focus_is_blamed_for_blur(
 def test_a_sticker_beside_its_place_is_found_there(bench: list[Recognizer], fresh_lab: Path, tmp_path: Path):
     session = captured_with(fresh_lab, tmp_path / "lab", PERFECT, slipped_mm=SLIP)
     spoiled = twins(session, bench, TwinOrder(), quiet)
-    assert spoiled.measures.offset_mm == pytest.approx(np.hypot(2, 1), abs=0.35)
+    assert spoiled.measures.offset_mm == pytest.approx(np.hypot(2, 1), abs=0.1)
+    assert spoiled.measures.offset_error_mm < 0.1
     assert spoiled.measures.offset_px > 1.5
 
 
