@@ -1,24 +1,24 @@
 """The control of a running capture: somebody asks from any thread, the capture does it between and during shots.
 
-What is asked is only noted here; the capture's own thread acts on it, because it alone writes the session.
+What is asked is only noted (:mod:`capture.requests`); the capture's own thread acts on it here, because it alone writes
+the session.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from calibration.errors import BadUsage, NotNow
-from calibration.files import Document
+from calibration.errors import NotNow
 from capture.cameras.base import FiniteCamera
-from capture.coverage import Coverage, ShotOutcome, coverage_of
+from capture.capture_state import Phase, Step
+from capture.coverage import ShotOutcome
 from capture.frame import Clock
 from capture.plan import Plan, Shot
-from capture.rigs.base import Again, Ended, Failed, in_words
-from capture.stop import StopFlag, StopRequest, never
+from capture.requests import ALL_OVER, Requests
+from capture.rigs.base import Again, Ended, Failed
+from capture.stop import StopFlag, never
 
 if TYPE_CHECKING:
     from capture.cameras.base import Camera
@@ -28,174 +28,21 @@ if TYPE_CHECKING:
 STEP_S = 0.05
 """While it waits, a capture looks so often whether something was asked."""
 
-MOST_WAITING = 20
-"""So much may wait to be put on record; whoever asks faster than the disk is slowed down, not the capture."""
 
-ALL_OVER = "all shots are over"
+class Control(Requests):
+    """Between those who steer a capture and the capture itself, which calls what is here from its own thread.
 
-Phase = Literal["starting", "arranging", "asking", "taking", "paused", "over"]
-Verb = Literal["ready", "pause", "resume", "retake", "skip", "stop", "note"]
-
-
-class Step(Document):
-    """What the capture did last: a frame, a retry or a skip, with the reason; ``t_wall_ns`` says when."""
-
-    kind: Literal["frame", "retry", "skip"]
-    shot: Shot | None
-    reason: str
-    t_wall_ns: int
-
-
-class CaptureState(Document):
-    """Where a capture stands.
-
-    ``phase``: ``arranging`` (a rig moves), ``asking`` (it waits for "ready"), ``taking``, ``paused``, ``over``.
-    ``pausing`` and ``stopping``: that was asked for. ``shot`` is the one in hand and ``words`` its condition, part by
-    part. ``done`` of ``total`` shots are over (None when unknown), ``skipped`` of them without a frame. ``can``: what
-    may be asked now. ``end``: why it is over. ``revision`` grows with every change.
-    """
-
-    revision: int
-    phase: Phase
-    pausing: bool
-    stopping: bool
-    session: str
-    camera: str
-    shot: Shot | None
-    words: tuple[str, ...]
-    done: int
-    total: int | None
-    skipped: int
-    last: Step | None
-    can: tuple[Verb, ...]
-    end: str
-
-
-class Control:
-    """Between those who steer a capture and the capture itself.
-
-    What people ask returns at once; :class:`NotNow` when it does not fit what the capture is doing,
-    :class:`BadUsage` for a shot that is not in the plan. ``hold``: where a person arranges the scene, the capture does
-    not end without their word, so that the last shot, too, can be taken again.
+    ``hold``: where a person arranges the scene, the capture does not end without their word, so that the last shot,
+    too, can be taken again.
     """
 
     def __init__(self, clock: Clock | None = None, *, hold: bool = False) -> None:
+        super().__init__()
         self._clock = clock or Clock()
         self._hold = hold
         self._ask: Callable[[str], str] | None = None
-        self._lock = threading.RLock()
-        self._stop: StopRequest | None = None
+        self._asked_before = False
         self._signals: StopFlag = never
-        self._session: SessionWriter | None = None
-        self._plan: Plan | None = None
-        self._limit: int | None = None
-        self._retakable = False
-        self._outcomes: dict[int, ShotOutcome] = {}
-        self._taken: set[int] = set()
-        self._phase: Phase = "starting"
-        self._shot: Shot | None = None
-        self._last: Step | None = None
-        self._before: Shot | None = None
-        self._end = ""
-        self._pausing = False
-        self._ready = False
-        self._skip: str | None = None
-        self._retakes: dict[int, str] = {}
-        self._to_write: list[tuple[Literal["note", "pause", "resume"], str]] = []
-        self._revision = 0
-        self._asked_before = self._shut = self._closed = False
-
-    # For those who steer, in any thread
-
-    def state(self) -> CaptureState:
-        """Where the capture stands now."""
-        with self._lock:
-            session = self._session
-            done = session.frames + session.skipped if session else 0
-            return CaptureState(
-                revision=self._revision,
-                phase=self._phase,
-                pausing=self._pausing,
-                stopping=self._stop is not None,
-                session=session.header.id if session else "",
-                camera=session.header.camera if session else "",
-                shot=self._shot,
-                words=self._words(),
-                done=done,
-                total=len(self._plan.shots) if self._plan else self._limit,
-                skipped=session.skipped if session else 0,
-                last=self._last,
-                can=tuple(self._can()),
-                end=self._end,
-            )
-
-    def coverage(self) -> Coverage:
-        """What of the plan is done, missing or failed."""
-        with self._lock:
-            outcomes = dict(self._outcomes)
-        return coverage_of(self._plan, outcomes)
-
-    def ready(self, shot: int | None = None) -> None:
-        """The scene stands as the shot in hand wants it (or, named, that shot only)."""
-        with self._asked("ready"):
-            self._require_in_hand(shot)
-            self._ready = True
-
-    def pause(self, reason: str = "") -> None:
-        """Nothing more is arranged or taken from now on, but for a picture that is being taken."""
-        with self._asked("pause"):
-            self._pausing = True
-            self._to_write.append(("pause", reason))
-
-    def resume(self) -> None:
-        """Go on after a pause."""
-        with self._asked("resume"):
-            self._pausing = False
-            self._to_write.append(("resume", ""))
-
-    def retake(self, shot: int | None = None, reason: str = "") -> None:
-        """Take a shot again that has a frame or was skipped, the last one unless it is named; it is the next."""
-        with self._asked("retake"):
-            number = shot if shot is not None else self._before.index if self._before else None
-            if number is None:
-                raise NotNow("no shot was taken yet that could be taken again")
-            self._require_planned(number)
-            if number not in self._taken:
-                raise NotNow(f"shot {number} was not taken yet")
-            self._retakes[number] = reason or "asked for"
-
-    def skip(self, shot: int | None = None, reason: str = "") -> None:
-        """Give the shot in hand up (or, named, that shot only); it is on record as skipped."""
-        with self._asked("skip"):
-            self._require_in_hand(shot)
-            self._skip = reason or "skipped by the operator"
-
-    def stop(self, reason: str = "") -> None:
-        """End after the shot in hand; the session can be resumed."""
-        with self._asked("stop"):
-            self._stop = StopRequest(reason or "operator")
-
-    def note(self, text: str) -> None:
-        """Put a remark on record."""
-        with self._asked("note"):
-            self._to_write.append(("note", text))
-
-    @property
-    def closed(self) -> bool:
-        """Whether the capture has ended and left its session."""
-        return self._closed
-
-    @property
-    def revision(self) -> int:
-        """Grows with every change of the state."""
-        return self._revision
-
-    @property
-    def session(self) -> SessionWriter | None:
-        """The session, once there is one; not to be written by others than the capture."""
-        return self._session
-
-    # For the capture, in its own thread
 
     def heeding(self, signals: StopFlag) -> StopFlag:
         """``signals``, and what is asked here, as one."""
@@ -341,53 +188,6 @@ class Control:
                 self._phase, self._end = "over", "it ended before it began"
             self._closed = True
 
-    # Both
-
-    def _can(self) -> Iterator[Verb]:
-        if self._shut or self._phase in ("starting", "over"):
-            return
-        if self._phase == "asking" and not self._pausing:
-            yield "ready"
-        yield "resume" if self._pausing else "pause"
-        if self._retakable and self._taken:
-            yield "retake"
-        if self._plan is None or (self._shot is not None and self._shot.index not in self._taken):
-            yield "skip"
-        yield "stop"
-        yield "note"
-
-    @contextmanager
-    def _asked(self, verb: Verb) -> Iterator[None]:
-        with self._lock:
-            if verb not in self._can():
-                doing = f"{self._phase}, pausing" if self._pausing else self._phase
-                can = ", ".join(self._can()) or "nothing"
-                raise NotNow(f"{verb} does not fit what the capture is doing ({doing}); it takes {can} now")
-            if len(self._to_write) >= MOST_WAITING:
-                raise NotNow(f"{len(self._to_write)} requests are still to be put on record; ask again")
-            yield
-            self._revision += 1
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        with self._lock:
-            yield
-            self._revision += 1
-
-    def _require_in_hand(self, number: int | None) -> None:
-        if number is None:
-            return
-        self._require_planned(number)
-        if self._shot is None or self._shot.index != number:
-            raise NotNow(f"shot {number} is not in hand; it is {self._shot.index if self._shot else 'none'}")
-
-    def _require_planned(self, number: int) -> None:
-        if self._planned(number) is None:
-            raise BadUsage(f"there is no shot {number} in the plan of this capture", where="shot")
-
-    def _planned(self, number: int) -> Shot | None:
-        return self._plan.shot(number) if self._plan else None
-
     def _enter(self, phase: Phase, shot: Shot | None = None) -> None:
         with self._changing():
             if phase == "arranging":
@@ -395,11 +195,6 @@ class Control:
             if shot is not None and shot != self._shot:
                 self._shot, self._skip = shot, None
             self._phase = phase
-
-    def _words(self) -> tuple[str, ...]:
-        if self._shot is not None:
-            return tuple(in_words(self._shot.condition).split(", "))
-        return (ALL_OVER,) if self._phase == "asking" else ()
 
     def _finished(self, shot: Shot, reason: str) -> None:
         outcome = ShotOutcome(

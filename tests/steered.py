@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from sessions import SHEETS, StagedTestCamera, again, begin, plan
 
+from capture.capture_state import CaptureState
 from capture.check import check_session
-from capture.control import CaptureState, Control
+from capture.control import Control
 from capture.live.preview import Preview
 from capture.live.server import Address, listening, serving
 from capture.rigs.base import RigsInTurn, StagedRig

@@ -8,7 +8,7 @@ from pydantic import Field
 from starlette.responses import JSONResponse
 
 from calibration.files import Document
-from capture.control import CaptureState
+from capture.capture_state import CaptureState
 from capture.live.preview import Sight
 
 ShotNumber = Field(default=None, ge=0, le=2**31 - 1, description="Number of the shot in the plan.")
