@@ -28,6 +28,9 @@ MIN_SIDE = 8
 """The library crashes on pictures smaller than this; no tag fits in there anyway."""
 
 SEARCH_DECIMATION = 2.0
+WHOLE_PX = 500_000
+"""A picture of up to so many pixels is searched at full resolution at once: there is little to be won."""
+
 ROI_MARGIN = 0.35
 """The exact pass looks this share of a tag's size beyond the first pass's finds."""
 
@@ -108,13 +111,14 @@ def tag_bits(tag_id: int) -> NDArray[np.bool_]:
 def detect(gray: NDArray[np.uint8], expected: Iterable[int] = ()) -> list[TagSighting]:
     """Find the tags in ``(H, W)`` uint8: found at half resolution, measured at full resolution, sorted by id.
 
-    Ids in ``expected`` that the quick search does not see are searched for at full resolution in the whole picture.
+    Ids in ``expected`` that the quick search does not see are searched for at full resolution in the whole picture, and
+    so is everything in a small picture. Elsewhere a tag of fewer than about 20 px may go unseen if nobody expects it.
     A picture that is too small to hold a tag gives an empty list; a wrong shape or dtype raises :class:`BadInput`.
     """
     picture = _guarded(gray)
     if min(picture.shape) < MIN_SIDE:
         return []
-    quick = _run(picture, SEARCH_DECIMATION)
+    quick = _run(picture, SEARCH_DECIMATION) if picture.size > WHOLE_PX else []
     if not quick or not {tag.id for tag in quick} >= set(expected):
         return _run(picture, 1.0)
     return _run_in(_region(quick, picture.shape), picture)
