@@ -41,12 +41,16 @@ class Backlog:
 
     def do(self, job: Callable[[], Answer], *, after_failure: bool = False) -> Answer:
         """Have a job done after all others, and wait for it. ``after_failure``: even if the work has failed."""
+        return self.begin(job, after_failure=after_failure).result()
+
+    def begin(self, job: Callable[[], Answer], *, after_failure: bool = False) -> Future[Answer]:
+        """As :meth:`do`, to be waited for later."""
         future: Future[Answer] = Future()
         with self._news:
             if not after_failure:
                 self._raise_failure()
             self._add(job, future)
-        return future.result()
+        return future
 
     def settle(self) -> None:
         """Wait until everything is done; raises what a job failed with."""

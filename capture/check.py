@@ -19,9 +19,9 @@ class SessionCheck:
 
     ``missing``: journaled or declared, but not there. ``tampered``: there with other bytes (frames, truth, inputs, and
     journal or header against the seal). ``orphans``: below ``frames/`` without being journaled, harmless: the recorder
-    was killed between bytes and journal. ``repeated``: shots with more than one outcome. ``pending``: planned shots
-    with none. ``torn``: the journal ends in a torn line. ``frames`` are those that count; ``withdrawn`` ones are
-    verified like them.
+    was killed between bytes and journal. ``repeated``: shots with more than one outcome, or two frames of one camera.
+    ``pending``: planned shots that were not given up, and lack a frame of some camera. ``torn``: the journal ends in a
+    torn line. ``frames`` are those that count; ``withdrawn`` ones are verified like them.
     """
 
     frames: int
@@ -90,6 +90,8 @@ def _expected(session: Session) -> Iterator[tuple[Path, str]]:
 
 
 def _repeated(session: Session) -> list[int]:
-    taken = [frame.shot for frame in session.frames] + [skip.shot for skip in session.skips]
-    times = Counter(shot.index for shot in taken if shot is not None)
-    return sorted(number for number, count in times.items() if count > 1)
+    times = Counter((frame.shot.index, frame.camera) for frame in session.frames if frame.shot)
+    skips = Counter(skip.shot.index for skip in session.skips if skip.shot)
+    taken = {shot for shot, _ in times}
+    twice = {shot for (shot, _), count in times.items() if count > 1}
+    return sorted(twice | {shot for shot, count in skips.items() if count > 1 or shot in taken})

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from calibration.errors import NotNow
-from capture.cameras.base import FiniteCamera
 from capture.capture_state import Phase, Step
 from capture.coverage import ShotOutcome
 from capture.frame import Clock
@@ -21,7 +20,6 @@ from capture.rigs.base import Again, Ended, Failed
 from capture.stop import StopFlag, never
 
 if TYPE_CHECKING:
-    from capture.cameras.base import Camera
     from capture.recorder import SessionWriter
     from capture.runner import Progress
 
@@ -76,11 +74,11 @@ class Control(Requests):
             said, self._ready = self._ready, False
         return "" if said else None
 
-    def begin(self, session: SessionWriter, plan: Plan | None, camera: Camera, limit: int | None) -> None:
-        """From now on this capture is steered."""
+    def begin(self, session: SessionWriter, plan: Plan | None, limit: int | None, *, retakable: bool) -> None:
+        """From now on this capture is steered. ``retakable``: its cameras can take a shot again."""
         with self._changing():
             self._session, self._plan, self._limit = session, plan, limit
-            self._retakable = plan is not None and not isinstance(camera, FiniteCamera)
+            self._retakable = plan is not None and retakable
             for shot in plan.shots if plan else ():
                 if session.is_done(shot):
                     self._taken.add(shot.index)

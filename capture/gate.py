@@ -19,7 +19,7 @@ GLANCE = 64
 
 
 class SheetGate:
-    """Judges the pictures of one camera as they come; see :data:`capture.runner.Gate`. Not for two threads."""
+    """Judges the pictures of one camera as they come; see :data:`capture.taking.Gate`. Not for two threads."""
 
     def __init__(
         self, sheets: Sequence[Sheet], camera: CameraModel | None = None, limits: Limits | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import platform
 import re
@@ -25,7 +26,7 @@ from calibration.files import (
 from calibration.sheet import Sheet
 from capture.frame import Clock
 from capture.journal import StartEvent
-from capture.session import HEADER, INPUTS, JOURNAL, InputRecord, Machine, Role, SessionHeader, inside
+from capture.session import HEADER, INPUTS, JOURNAL, CameraRecord, InputRecord, Machine, Role, SessionHeader, inside
 from capture.storage import Storage
 
 _RECORDED_PACKAGES = (
@@ -109,11 +110,12 @@ def new_header(
     operator: str,
     seed: int,
     storage: Storage,
+    others: Sequence[str] = (),
 ) -> SessionHeader:
-    """The header of a session that begins now."""
+    """The header of a session that begins now; ``others``: identities of the cameras beside ``camera``."""
     mono_ns, wall_ns = clock.mono_ns(), clock.wall_ns()
     created = datetime.fromtimestamp(wall_ns / 1e9, UTC)
-    folder = _folder_name(camera)
+    folder, *other_folders = folder_names([camera, *others])
     unique = hashlib.sha256(f"{machine.host} {machine.pid} {mono_ns} {wall_ns}".encode()).hexdigest()[:6]
     return SessionHeader(
         id=f"{created:%Y%m%dT%H%M%SZ}-{folder}-{unique}",
@@ -122,6 +124,9 @@ def new_header(
         t_wall_ns=wall_ns,
         camera=camera,
         camera_folder=folder,
+        other_cameras=tuple(
+            CameraRecord(identity=identity, folder=name) for identity, name in zip(others, other_folders, strict=True)
+        ),
         operator=operator,
         seed=seed,
         storage=storage,
@@ -131,6 +136,15 @@ def new_header(
             for one in inputs
         ],
     )
+
+
+def folder_names(cameras: Sequence[str]) -> list[str]:
+    """What the folder of each camera's frames is called; a number behind those that would be called like another."""
+    names: list[str] = []
+    for name in map(_folder_name, cameras):
+        free = (f"{name}-{number}" if number > 1 else name for number in itertools.count(1))
+        names.append(next(each for each in free if each not in names))
+    return names
 
 
 def _folder_name(camera: str) -> str:

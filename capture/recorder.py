@@ -89,9 +89,8 @@ class SessionWriter:
         self._events = state.event_count
         self._frames_of = Counter(frame.shot.index for frame in state.frames if frame.shot)
         self._skips_of = Counter(skip.shot.index for skip in state.skips if skip.shot)
-        self._frames = len(state.frames)
-        self._skipped = len(state.skips)
-        self._outcomes = self._frames + self._skipped
+        self._frames = self._submitted = len(state.frames)
+        self._skipped = self._given_up = len(state.skips)
         self._next = self._frames + len(state.withdrawn)
         self._backlog = Backlog(ROOM, f"session {state.header.id}")
 
@@ -107,19 +106,24 @@ class SessionWriter:
         operator: str = "",
         seed: int = 0,
         storage: Storage = PNG,
+        others: Sequence[str] = (),
     ) -> SessionWriter:
         """Begin a session in a new folder under ``root``. The folder appears at once with header, inputs and journal.
 
-        ``camera`` is the camera's identity. :class:`calibration.errors.NotReady` when ``root`` cannot be written.
+        ``camera`` is the camera's identity, ``others`` those of the cameras that take every shot together with it.
+        :class:`calibration.errors.NotReady` when ``root`` cannot be written.
         """
-        header = new_header(camera, machine, clock, inputs, operator=operator, seed=seed, storage=storage)
+        header = new_header(
+            camera, machine, clock, inputs, operator=operator, seed=seed, storage=storage, others=others
+        )
         return cls(lay_down(root, header, inputs), machine, clock)
 
     @classmethod
     def resume(cls, folder: Path, *, machine: Machine, clock: Clock) -> SessionWriter:
         """Go on with a session; a torn last line is cut off, which is noted, and half-written files are removed.
 
-        That line, and files that have none, are kept in ``orphans/``.
+        That line, and files that have none, are kept in ``orphans/``. A shot of which a camera has no frame yet is
+        taken back: all cameras take it again, together.
 
         :class:`calibration.errors.SessionLocked` while another process writes to it,
         :class:`BadUsage` when it is sealed.
@@ -133,6 +137,7 @@ class SessionWriter:
             writer.unpause(f"process {machine.pid} on {machine.host}{left}")
             if writer.state.torn:
                 writer.note("the journal ended in a torn line, which was cut off")
+            writer._take_back_begun()
         except BaseException:
             writer.close()
             raise
@@ -168,42 +173,54 @@ class SessionWriter:
         return self._skipped
 
     @property
+    def over(self) -> int:
+        """Shots that are over: given up, or with a frame of each camera on disk."""
+        return self._frames // len(self.header.cameras) + self._skipped
+
+    @property
     def outcomes(self) -> int:
-        """Frames and skips, with the frames that are on their way to the disk."""
-        return self._outcomes
+        """As :attr:`over`, with the frames that are on their way to the disk."""
+        return self._submitted // len(self.header.cameras) + self._given_up
 
     def is_done(self, shot: Shot) -> bool:
-        """Whether the shot has a frame, which may be on its way to the disk, or was given up."""
+        """Whether the shot has its frames, which may be on their way to the disk, or was given up."""
         return self.has_frame(shot) or shot.index in self._skips_of
 
     def has_frame(self, shot: Shot) -> bool:
-        """Whether the shot has a frame, which may be on its way to the disk."""
-        return shot.index in self._frames_of
+        """Whether the shot has a frame of each camera, which may be on its way to the disk."""
+        return self._frames_of[shot.index] >= len(self.header.cameras)
 
     def prepare(self, pixels: Pixels) -> None:
         """Choose how pictures like this are stored, before the first of them comes."""
         self._backlog.do(partial(self._codec_for, pixels))
 
-    def write_frame(self, frame: Frame, shot: Shot | None, verdict: Judged | None = None) -> Path:
+    def write_frame(self, frame: Frame, shot: Shot | None, verdict: Judged | None = None, *, camera: int = 0) -> Path:
         """Store the picture and journal it; both are on disk when this returns the picture's path.
 
-        Ground truth goes beside it. :class:`calibration.errors.DiskFull` or
+        ``camera``: whose picture it is, by its place in the header. Ground truth goes beside it.
+        :class:`calibration.errors.DiskFull` or
         :class:`calibration.errors.NotReady` when it cannot be written: then nothing was journaled.
         """
-        path = self._backlog.do(lambda: self._store(frame, shot, verdict))
-        self._count(shot, self._frames_of)
+        path = self._backlog.do(lambda: self._store(frame, shot, verdict, camera))
+        self._count_frame(shot)
         return path
 
     def submit_frame(
-        self, frame: Frame, shot: Shot | None, verdict: Judged | None, stored: Callable[[], None] = lambda: None
+        self,
+        frame: Frame,
+        shot: Shot | None,
+        verdict: Judged | None,
+        stored: Callable[[], None] = lambda: None,
+        *,
+        camera: int = 0,
     ) -> None:
         """As :meth:`write_frame`, in the background; ``stored`` is called from there, once both are on disk.
 
         Waits while too many are on their way. What went wrong with an earlier one is raised here, and by
         :meth:`settle`; those behind it are not written, and nobody was told that they were.
         """
-        self._backlog.put(lambda: self._store_and_tell(frame, shot, verdict, stored))
-        self._count(shot, self._frames_of)
+        self._backlog.put(lambda: self._store_and_tell(frame, shot, verdict, stored, camera))
+        self._count_frame(shot)
 
     def settle(self) -> None:
         """Wait until all that was submitted is on disk; raises what went wrong with it."""
@@ -212,7 +229,9 @@ class SessionWriter:
     def skip(self, shot: Shot | None, reason: str, measured: Measured | None = None) -> None:
         """Journal that a shot is given up."""
         self._backlog.do(lambda: self._skip(shot, reason, measured))
-        self._count(shot, self._skips_of)
+        self._given_up += 1
+        if shot is not None:
+            self._skips_of[shot.index] += 1
 
     def retry(self, shot: Shot | None, attempt: int, reason: str, measured: Measured | None = None) -> None:
         """Journal that a picture is taken again, for the ``attempt``-th time; ``measured`` of the one refused."""
@@ -226,7 +245,8 @@ class SessionWriter:
         frames, skips = self._frames_of[shot.index], self._skips_of[shot.index]
         self._backlog.do(lambda: self._withdraw(shot, reason, frames, skips))
         del self._frames_of[shot.index], self._skips_of[shot.index]
-        self._outcomes -= frames + skips
+        self._submitted -= frames
+        self._given_up -= skips
 
     def note(self, text: str) -> None:
         """Journal a remark."""
@@ -256,23 +276,29 @@ class SessionWriter:
     def _write(self, kind: Callable[..., Event], **fields: Any) -> None:
         self._backlog.do(partial(self._append, kind, **fields))
 
-    def _count(self, shot: Shot | None, outcomes: Counter[int]) -> None:
-        """One more outcome, on disk or on its way there."""
-        self._outcomes += 1
+    def _take_back_begun(self) -> None:
+        """Frames of one shot are of one moment."""
+        for shot in self.plan.shots if self.plan else ():
+            if 0 < self._frames_of[shot.index] < len(self.header.cameras):
+                self.retake(shot, "the recorder ended before every camera had its frame")
+
+    def _count_frame(self, shot: Shot | None) -> None:
+        """One more frame, on disk or on its way there."""
+        self._submitted += 1
         if shot is not None:
-            outcomes[shot.index] += 1
+            self._frames_of[shot.index] += 1
 
     # In the thread that writes
 
     def _store_and_tell(
-        self, frame: Frame, shot: Shot | None, verdict: Judged | None, stored: Callable[[], None]
+        self, frame: Frame, shot: Shot | None, verdict: Judged | None, stored: Callable[[], None], camera: int
     ) -> None:
-        self._store(frame, shot, verdict)
+        self._store(frame, shot, verdict, camera)
         stored()
 
-    def _store(self, frame: Frame, shot: Shot | None, verdict: Judged | None) -> Path:
+    def _store(self, frame: Frame, shot: Shot | None, verdict: Judged | None, camera: int) -> Path:
         data, suffix = self._encoded(frame)
-        stem = f"{FRAMES}/{self.header.camera_folder}/{self._next:06d}"
+        stem = f"{FRAMES}/{self.header.cameras[camera].folder}/{self._next:06d}"
         path = f"{stem}{suffix}"
         truth = f"{stem}.truth.json" if frame.truth is not None else None
         if truth:

@@ -58,17 +58,16 @@ class Requests:
         """Where the capture stands now."""
         with self._lock:
             session = self._session
-            done = session.frames + session.skipped if session else 0
             return CaptureState(
                 revision=self._revision,
                 phase=self._phase,
                 pausing=self._pausing,
                 stopping=self._stop is not None,
                 session=session.header.id if session else "",
-                camera=session.header.camera if session else "",
+                camera=session.header.camera_words if session else "",
                 shot=self._shot,
                 words=self._words(),
-                done=done,
+                done=session.over if session else 0,
                 total=len(self._plan.shots) if self._plan else self._limit,
                 skipped=session.skipped if session else 0,
                 last=self._last,

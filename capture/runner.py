@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
-from calibration.errors import BadConfig, BadImage, BadUsage, DpcamError, NotReady
+from calibration.errors import BadConfig, BadUsage, DpcamError, NotReady
 from calibration.sheet import Sheet
-from capture.cameras.base import Camera, FiniteCamera, StagedCamera
+from capture.cameras.base import Camera, FiniteCamera
 from capture.control import Control
 from capture.frame import Frame
-from capture.journal import Judged, Measured
 from capture.plan import Plan, Shot
 from capture.recorder import SessionWriter
 from capture.rigs.base import Again, Ended, Failed, Rig, Settled
 from capture.session import Session
 from capture.stop import StopFlag, StopRequest, never
-
-
-class GateVerdict(Protocol):
-    """What a quality gate says of a picture."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether it is good enough."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """If not, why."""
-        ...
-
-    @property
-    def measured(self) -> Measured | None:
-        """What it was judged by, for the journal."""
-        ...
-
-
-Gate = Callable[[Frame, Shot | None], GateVerdict]
-"""Judges a picture of a shot; the shot is None without a plan."""
+from capture.taking import Cameras, Gate, Refused, Station, Taken, measured_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +54,6 @@ def outcome_of(session: Session) -> CaptureOutcome:
     return CaptureOutcome(session.folder, len(session.frames), len(session.skips), 0, complete=session.sealed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    frame: Frame
-    verdict: Judged | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused(Failed):
-    """A picture that the gate does not take."""
-
-    measured: Measured | None
-
-
 def run_capture(
     *,
     plan: Plan | None,
@@ -103,6 +68,7 @@ def run_capture(
     retakes: int = 2,
     limit: int | None = None,
     control: Control | None = None,
+    others: Sequence[Station] = (),
 ) -> CaptureOutcome:
     """Take every shot of ``plan`` (or, without one, every picture) that the session does not have yet.
 
@@ -112,33 +78,50 @@ def run_capture(
     camera that is not as it was calibrated. ``limit``: end when the session has so many shots (frames and skips); a
     live camera without a plan needs it. ``progress`` hears of a frame once it is on disk, in the thread
     that wrote it. ``control``: steers it from other threads; its own wish to stop comes through ``stop``
-    (:meth:`capture.control.Control.heeding`).
+    (:meth:`capture.control.Control.heeding`). ``others``: cameras that take each shot of the plan together with
+    ``camera``; one that fails is a reason to take the shot again with all of them.
 
     :class:`BadUsage`, :class:`BadConfig` before anything is taken. :class:`calibration.errors.CameraGone` and
     :class:`calibration.errors.DiskFull` (journaled where possible) leave a session that can be resumed.
     """
-    _check(plan, sheets, camera, session, limit)
+    stations = (Station(camera, gate, check), *others)
+    _check(plan, sheets, [station.camera for station in stations], session, limit)
     control = control or Control()
-    control.begin(session, plan, camera, limit)
-    capture = _Capture(plan, sheets, camera, rig, session, gate, check, progress, retakes, limit, control)
-    return capture.run(stop)
+    with Cameras(stations, [each.folder for each in session.header.cameras]) as cameras:
+        control.begin(session, plan, limit, retakable=not cameras.finite)
+        return _Capture(plan, sheets, cameras, rig, session, progress, retakes, limit, control).run(stop)
 
 
 def _check(
-    plan: Plan | None, sheets: Mapping[str, Sheet], camera: Camera, session: SessionWriter, limit: int | None
+    plan: Plan | None,
+    sheets: Mapping[str, Sheet],
+    cameras: Sequence[Camera],
+    session: SessionWriter,
+    limit: int | None,
 ) -> None:
-    if session.header.camera != camera.identity:
+    identities = [camera.identity for camera in cameras]
+    if [camera.identity for camera in session.header.cameras] != identities:
+        what = "camera" if len(session.header.cameras) == 1 else "cameras"
+        begun = f"the session {session.folder} was begun with the {what} {session.header.camera_words}"
         raise BadUsage(
-            f"the session {session.folder} was begun with the camera {session.header.camera}, not {camera.identity}",
-            hint="take that camera, or begin a new session: --new",
+            f"{begun}, not {', '.join(identities)}",
+            hint=f"take {'that' if what == 'camera' else 'those'} {what}, or begin a new session: --new",
+        )
+    if len(set(identities)) < len(identities):
+        raise BadUsage(f"a camera is named twice: {', '.join(identities)}", where="--camera")
+    if plan is None and len(cameras) > 1:
+        raise BadUsage(
+            "several cameras need a plan: only the shot says which of their pictures belong together",
+            hint="dpcam plan, or one camera",
+            where="--camera",
         )
     if plan != session.plan:
         raise BadUsage(
             f"the plan is not the one that the session {session.folder} was begun with",
             hint="take that plan, or begin a new session: --new",
         )
-    if plan is None and limit is None and not isinstance(camera, FiniteCamera):
-        raise BadUsage(f"{camera.identity} has no end: without a plan, say how many frames to take", where="--frames")
+    if plan is None and limit is None and not isinstance(cameras[0], FiniteCamera):
+        raise BadUsage(f"{identities[0]} has no end: without a plan, say how many frames to take", where="--frames")
     if limit is not None and limit < 1:
         raise BadUsage(f"the number of frames must be at least 1, got {limit}", where="--frames")
     for shot in plan.shots if plan else ():
@@ -151,11 +134,9 @@ def _check(
 class _Capture:
     plan: Plan | None
     sheets: Mapping[str, Sheet]
-    camera: Camera
+    cameras: Cameras
     rig: Rig
     session: SessionWriter
-    gate: Gate | None
-    check: Callable[[Frame], None]
     progress: Callable[[Progress], None]
     retakes: int
     limit: int | None
@@ -164,7 +145,7 @@ class _Capture:
     def run(self, stop: StopFlag) -> CaptureOutcome:
         before = self.session.frames
         try:
-            self._pass_over_taken()
+            self.cameras.pass_over(self.session.over, staged=self.plan is not None)
             request = self._take_all(stop)
             self.session.settle()
         except DpcamError as error:
@@ -212,17 +193,14 @@ class _Capture:
         """The next thing to take, or nothing."""
         if self.plan:
             return next(((shot,) for shot in self.plan.shots if not self.session.is_done(shot)), ())
-        if isinstance(self.camera, FiniteCamera):
-            return () if self.camera.remaining == 0 else (None,)
+        if self.cameras.finite:
+            return () if self.cameras.used_up else (None,)
         return () if self._limit_reached() else (None,)
 
     def _limit_reached(self) -> bool:
         return self.limit is not None and self.session.outcomes >= self.limit
 
-    def _over(self) -> int:
-        return self.session.frames + self.session.skipped
-
-    def _take(self, shot: Shot | None) -> _Taken | Failed | Ended | Again:
+    def _take(self, shot: Shot | None) -> Taken | Failed | Ended | Again:
         """Prepare once, then read until the gate is content or the retakes are used up."""
         prepared = Settled() if shot is None else self.rig.prepare(shot, self.sheets[shot.sheet])
         if not isinstance(prepared, Settled):
@@ -231,54 +209,34 @@ class _Capture:
         for attempt in itertools.count(1):
             if instead := self.control.before_picture(shot):
                 return _after(refused, instead) if isinstance(instead, Failed) else instead
-            result = self._read(shot)
-            if isinstance(result, _Taken):
-                return _with_rig(result, prepared)
+            result = self.cameras.take(shot)
+            if isinstance(result, Taken):
+                return result.with_rig(prepared)
             if attempt > self._retakes():
                 break
-            self.session.retry(shot, attempt, result.reason, _measured(result))
+            self.session.retry(shot, attempt, result.reason, measured_of(result))
             self._tell("retry", shot, result.reason)
             refused = result
         return result
 
     def _retakes(self) -> int:
-        return 0 if isinstance(self.camera, FiniteCamera) else self.retakes
+        return 0 if self.cameras.finite else self.retakes
 
-    def _read(self, shot: Shot | None) -> _Taken | Failed:
-        if isinstance(self.camera, FiniteCamera) and self.camera.remaining == 0:
-            return Failed(f"{self.camera.identity} has no more pictures")
-        try:
-            frame = self.camera.read()
-        except BadImage as error:
-            return Failed(error.message)
-        self.check(frame)
-        if self.gate is None:
-            return _Taken(frame, None)
-        verdict = self.gate(frame, shot)
-        if not verdict.ok:
-            return _Refused(verdict.reason, verdict.measured)
-        return _Taken(frame, Judged(ok=True, reason=verdict.reason, measured=verdict.measured))
-
-    def _record(self, shot: Shot | None, result: _Taken | Failed) -> None:
+    def _record(self, shot: Shot | None, result: Taken | Failed) -> None:
         if isinstance(result, Failed):
-            self.session.skip(shot, result.reason, _measured(result))
+            self.session.skip(shot, result.reason, measured_of(result))
             self._tell("skip", shot, result.reason)
-        else:
-            self.session.submit_frame(result.frame, shot, result.verdict, lambda: self._tell("frame", shot))
+            return
+        for camera, picture in enumerate(result.pictures):
+            last = camera == len(result.pictures) - 1
+            stored = partial(self._tell, "frame", shot) if last else _nothing
+            self.session.submit_frame(picture.frame, shot, picture.verdict, stored, camera=camera)
 
     def _tell(self, kind: Literal["frame", "retry", "skip"], shot: Shot | None, reason: str = "") -> None:
         total = len(self.plan.shots) if self.plan else self.limit
-        step = Progress(kind, shot, self._over(), total, reason)
+        step = Progress(kind, shot, self.session.over, total, reason)
         self.control.tell(step)
         self.progress(step)
-
-    def _pass_over_taken(self) -> None:
-        """A finite camera begins again at its first picture: pass over those that the session has dealt with."""
-        if not isinstance(self.camera, FiniteCamera) or (self.plan and isinstance(self.camera, StagedCamera)):
-            return
-        for _ in range(self._over()):
-            with suppress(BadImage):  # on record as a skip already
-                self.camera.read()
 
     def _journal_if_possible(self, error: DpcamError) -> None:
         # The disk itself may be what failed; the first error is the one to raise.
@@ -288,16 +246,10 @@ class _Capture:
             self.session.error(error)
 
 
-def _measured(failed: Failed) -> Measured | None:
-    return failed.measured if isinstance(failed, _Refused) else None
+def _nothing() -> None:
+    """Nothing is told of a frame before all of its shot are on disk."""
 
 
-def _after(before: _Taken | Failed | None, skipped: Failed) -> Failed:
+def _after(before: Taken | Failed | None, skipped: Failed) -> Failed:
     """A shot that somebody gave up, with what was measured of the picture that was refused before, if one was."""
-    return _Refused(skipped.reason, _measured(before)) if isinstance(before, Failed) else skipped
-
-
-def _with_rig(taken: _Taken, settled: Settled) -> _Taken:
-    """What the rig reached stands beside the camera's settings, as ``rig_<name>``."""
-    reached = {f"rig_{name}": value for name, value in settled.reached.items()}
-    return replace(taken, frame=replace(taken.frame, settings={**taken.frame.settings, **reached}))
+    return Refused(skipped.reason, measured_of(before)) if isinstance(before, Failed) else skipped

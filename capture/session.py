@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -68,10 +69,18 @@ class Machine(Document):
     versions: dict[str, str]
 
 
+class CameraRecord(Document):
+    """A camera's identity, and the folder of its frames below ``frames/``, which is its name within the session."""
+
+    identity: str
+    folder: str
+
+
 class SessionHeader(Document):
     """``session.json``. ``camera`` is the camera's identity, ``camera_folder`` the folder of its frames.
 
-    ``storage``: how pictures were to be stored that came raw; each frame's name says what became of it.
+    ``other_cameras`` take every shot together with it. ``storage``: how pictures were to be stored that came raw; each
+    frame's name says what became of it.
     """
 
     format: Literal["dpcam.session"] = "dpcam.session"
@@ -82,11 +91,22 @@ class SessionHeader(Document):
     t_wall_ns: int
     camera: str
     camera_folder: str
+    other_cameras: tuple[CameraRecord, ...] = ()
     operator: str = ""
     seed: int = 0
     storage: Storage = PNG
     machine: Machine
     inputs: list[InputRecord] = Field(default_factory=list)
+
+    @property
+    def cameras(self) -> tuple[CameraRecord, ...]:
+        """All cameras; a shot is complete when each of them has its frame."""
+        return (CameraRecord(identity=self.camera, folder=self.camera_folder), *self.other_cameras)
+
+    @property
+    def camera_words(self) -> str:
+        """The identities of all cameras."""
+        return ", ".join(camera.identity for camera in self.cameras)
 
 
 class Seal(Document):
@@ -119,6 +139,11 @@ class FrameRecord:
     verdict: Judged | None = None
     truth: Path | None = None
     truth_sha256: str | None = None
+
+    @property
+    def camera(self) -> str:
+        """Name of the camera that took it: the folder that it lies in."""
+        return self.path.parent.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +185,17 @@ class Session:
 
     @property
     def done(self) -> frozenset[int]:
-        """Numbers of the planned shots that have a frame or were given up."""
-        taken = [frame.shot for frame in self.frames] + [skip.shot for skip in self.skips]
-        return frozenset(shot.index for shot in taken if shot is not None)
+        """Numbers of the planned shots that have a frame of each camera, or were given up."""
+        return self.taken | {skip.shot.index for skip in self.skips if skip.shot}
+
+    @property
+    def taken(self) -> frozenset[int]:
+        """Numbers of the planned shots that have a frame of each camera."""
+        cameras: defaultdict[int, set[str]] = defaultdict(set)
+        for frame in self.frames:
+            if frame.shot:
+                cameras[frame.shot.index].add(frame.camera)
+        return frozenset(shot for shot, seen in cameras.items() if len(seen) == len(self.header.cameras))
 
     @property
     def pending(self) -> tuple[Shot, ...]:

@@ -28,10 +28,11 @@ from capture.new_session import Input, this_machine
 from capture.plan import Plan, Shot
 from capture.recorder import SessionWriter
 from capture.rigs.base import FixedRig
-from capture.runner import Gate, GateVerdict, Progress, run_capture
+from capture.runner import Progress, run_capture
 from capture.session import read_session
 from capture.stop import StopRequest
 from capture.storage import Storage
+from capture.taking import Gate, GateVerdict
 from pipeline.benchmarks import stage_lab
 from pipeline.capturing import sheet_gate
 from pipeline.result import Result

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,7 @@ from capture.control import Control
 from capture.frame import Clock, Frame
 from capture.gate import SheetGate
 from capture.live.preview import Preview
-from capture.localize import localize
-from capture.new_session import Input, sheet_inputs, this_machine
+from capture.new_session import Input, folder_names, sheet_inputs, this_machine
 from capture.plan import Plan, Shot
 from capture.quality import Limits, Verdict
 from capture.recorder import SessionWriter
@@ -31,10 +30,21 @@ from capture.runner import CaptureOutcome, Progress, outcome_of, run_capture
 from capture.session import SEAL, Session, read_session
 from capture.stop import StopFlag
 from capture.storage import PNG, Storage
-from pipeline.continuing import AT_FIRST, Beginning, plan_to_take, refuse_other_camera_than
-from pipeline.localizing import session_camera
+from capture.taking import Station
+from capture.tracking import Tracker
+from pipeline.continuing import AT_FIRST, Beginning, plan_to_take, refuse_other_cameras_than
+from pipeline.localizing import session_cameras
 from pipeline.rig_config import RigSection
 from pipeline.rigging import open_rig
+
+
+@dataclass(frozen=True, slots=True)
+class CameraOrder:
+    """A camera's address, the file of its calibration, and what is to be set."""
+
+    uri: str
+    calibration: Path | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,8 @@ class CaptureOrder:
     """What to capture. ``sheets``: JSON files of the sheets that may be seen; ``lab_file`` is kept with the session.
 
     Without ``plan`` the camera's pictures are taken as they come, ``frames`` of them (all, when it comes to an end).
-    ``begin``: where a new session begins in the plan.
+    ``begin``: where a new session begins in the plan. ``others``: cameras that take every shot together with the one at
+    ``uri``.
     """
 
     uri: str
@@ -63,6 +74,21 @@ class CaptureOrder:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     begin: Beginning = AT_FIRST
     storage: Storage = PNG
+    others: tuple[CameraOrder, ...] = ()
+
+    @property
+    def cameras(self) -> tuple[CameraOrder, ...]:
+        """All of them."""
+        return (CameraOrder(self.uri, self.calibration, self.settings), *self.others)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """An open camera, with its calibration: the one that was named (``bound``), or what it says itself."""
+
+    camera: Camera
+    model: CameraModel | None
+    bound: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +115,13 @@ def capture(
         return outcome_of(read_session(order.resume))
     clock = Clock()
     folder = order.sheets[0].parent if order.sheets else order.sessions
-    with open_camera(
-        order.uri, sheet_folder=folder, clock=clock, timing=order.timing, settings=order.settings
-    ) as camera:
-        return _capture_with(camera, order, folder, clock, ask=ask, stop=stop, progress=progress, live=live or Live())
+    with ExitStack() as held:
+        cameras = [held.enter_context(_opened(each, order.timing, folder, clock)) for each in order.cameras]
+        return _capture_with(cameras, order, folder, clock, ask=ask, stop=stop, progress=progress, live=live or Live())
+
+
+def _opened(order: CameraOrder, timing: Timing, folder: Path, clock: Clock) -> Camera:
+    return open_camera(order.uri, sheet_folder=folder, clock=clock, timing=timing, settings=order.settings)
 
 
 def unfinished_session(sessions: Path, plan: Path) -> Path | None:
@@ -117,7 +146,7 @@ def unfinished_session(sessions: Path, plan: Path) -> Path | None:
 
 
 def _capture_with(
-    camera: Camera,
+    cameras: Sequence[Camera],
     order: CaptureOrder,
     folder: Path,
     clock: Clock,
@@ -129,33 +158,53 @@ def _capture_with(
 ) -> CaptureOutcome:
     plan = plan_to_take(order.plan, order.begin.first_shot, order.resume) if order.plan else None
     sheets = [read_document(path, Sheet) for path in order.sheets]
-    model = _camera_model(order, camera, folder, clock)
+    seats = [_seat(each, camera, folder, clock) for each, camera in zip(order.cameras, cameras, strict=True)]
     lab = order.lab_file.parent if order.lab_file else Path()
     with (
-        open_rig(order.rig, camera, plan, folder=lab, ask=live.control.heard(ask), stop=stop) as rig,
-        _open_session(order, plan, camera, model, clock) as session,
+        open_rig(order.rig, cameras, plan, folder=lab, ask=live.control.heard(ask), stop=stop) as rig,
+        _open_session(order, plan, seats, clock) as session,
     ):
-        if isinstance(camera, ReportingCamera):
-            camera.report_to(lambda event: session.note(f"camera {event.kind}: {event.text}"))
-        if isinstance(camera, ShowingCamera):
-            camera.show_to(live.preview.show, live.preview.wanted)
-        live.preview.locate_with(partial(localize, sheets=sheets, camera=model))
-        refuse = partial(refuse_other_mode, model) if order.calibration and model else None
-        gate = sheet_gate(sheets, model, _limits(order, camera)) if order.gate and plan else None
+        first, *others = [
+            _station(seat, order, sheets, session, live.preview if not n else None, judged=plan is not None)
+            for n, seat in enumerate(seats)
+        ]
+        if isinstance(first.camera, ShowingCamera):
+            first.camera.show_to(live.preview.show, live.preview.wanted)
+        live.preview.locate_with(Tracker(sheets, seats[0].model).localize)
         return run_capture(
             plan=plan,
             sheets={sheet.id: sheet for sheet in sheets},
-            camera=camera,
+            camera=first.camera,
             rig=rig,
             session=session,
-            gate=partial(_judge, gate, live.preview) if gate else None,
-            check=partial(_look_at, None if gate else live.preview, refuse),
+            gate=first.gate,
+            check=first.check,
             stop=stop,
             progress=progress,
             retakes=order.retries,
             limit=order.frames,
             control=live.control,
+            others=others,
         )
+
+
+def _station(
+    seat: _Seat,
+    order: CaptureOrder,
+    sheets: Sequence[Sheet],
+    session: SessionWriter,
+    preview: Preview | None,
+    *,
+    judged: bool,
+) -> Station:
+    """A camera with its gate (where pictures are ``judged``); what happens to it goes on record."""
+    camera = seat.camera
+    if isinstance(camera, ReportingCamera):
+        camera.report_to(lambda event: session.note(f"camera {event.kind}: {event.text}"))
+    refuse = partial(refuse_other_mode, seat.model) if seat.bound and seat.model else None
+    gate = sheet_gate(list(sheets), seat.model, _limits(order, camera)) if order.gate and judged else None
+    check = partial(_look_at, None if gate else preview, refuse)
+    return Station(camera, partial(_judge, gate, preview) if gate and preview else gate, check)
 
 
 def _look_at(preview: Preview | None, refuse: Callable[[Frame], None] | None, frame: Frame) -> None:
@@ -173,15 +222,15 @@ def _judge(gate: SheetGate, preview: Preview, frame: Frame, shot: Shot | None) -
     return verdict
 
 
-def _camera_model(order: CaptureOrder, camera: Camera, folder: Path, clock: Clock) -> CameraModel | None:
-    """The calibration that was named, held against the camera before a session begins; else what the camera says."""
+def _seat(order: CameraOrder, camera: Camera, folder: Path, clock: Clock) -> _Seat:
+    """With the calibration that was named, held against the camera before a session begins; else what it says."""
     if order.calibration is None:
-        return camera.model
+        return _Seat(camera, camera.model, bound=False)
     model = read_document(order.calibration, CameraModel)
     refuse_other_camera(model, camera, safe_address(order.uri))
     with suppress(BadImage):  # the runner puts it on record, in its turn
         refuse_other_mode(model, _first_look(order.uri, camera, folder, clock))
-    return model
+    return _Seat(camera, model, bound=True)
 
 
 def _first_look(uri: str, camera: Camera, folder: Path, clock: Clock) -> Frame:
@@ -192,39 +241,47 @@ def _first_look(uri: str, camera: Camera, folder: Path, clock: Clock) -> Frame:
         return again.read()
 
 
-def _open_session(
-    order: CaptureOrder, plan: Plan | None, camera: Camera, model: CameraModel | None, clock: Clock
-) -> SessionWriter:
+def _open_session(order: CaptureOrder, plan: Plan | None, seats: Sequence[_Seat], clock: Clock) -> SessionWriter:
     if order.resume:
-        _refuse_other_calibration(read_session(order.resume), model)
+        _refuse_other_calibrations(read_session(order.resume), [seat.model for seat in seats])
         return SessionWriter.resume(order.resume, machine=this_machine(), clock=clock)
     inputs = [one for path in order.sheets for one in sheet_inputs(path)]
     inputs = list({one.name: one for one in inputs}.values())
+    camera, *others = [seat.camera.identity for seat in seats]
     if order.begin.follows:
-        refuse_other_camera_than(order.begin.follows, camera.identity)
+        refuse_other_cameras_than(order.begin.follows, [camera, *others])
     if plan and order.begin.first_shot:
         inputs.append(Input("plan", "plan.json", plan.model_dump_json(indent=1).encode()))
     elif order.plan:
         inputs.append(Input.from_file("plan", order.plan))
     if order.lab_file:
         inputs.append(_without_secrets(order.lab_file))
-    if model:
-        inputs.append(Input("camera", "camera.json", model.model_dump_json(indent=1).encode()))
     return SessionWriter.create(
         order.sessions,
-        camera=camera.identity,
+        camera=camera,
         machine=this_machine(),
         clock=clock,
-        inputs=inputs,
+        inputs=[*inputs, *_calibrations(seats)],
         operator=order.operator,
         seed=order.seed,
         storage=order.storage,
+        others=others,
     )
 
 
-def _refuse_other_calibration(session: Session, model: CameraModel | None) -> None:
-    """A session is localized with the one camera calibration that lies in it."""
-    if session_camera(session) != model:
+def _calibrations(seats: Sequence[_Seat]) -> Iterator[Input]:
+    """``camera.json``; of several cameras one each, called like the folder of its frames."""
+    names = folder_names([seat.camera.identity for seat in seats])
+    for name, seat in zip(names, seats, strict=True):
+        if seat.model:
+            path = f"cameras/{name}.json" if len(seats) > 1 else "camera.json"
+            yield Input("camera", path, seat.model.model_dump_json(indent=1).encode())
+
+
+def _refuse_other_calibrations(session: Session, models: Sequence[CameraModel | None]) -> None:
+    """A session is localized with the camera calibrations that lie in it."""
+    before = list(session_cameras(session).values())
+    if len(before) == len(models) and before != list(models):
         raise BadUsage(
             f"the session {session.folder} was begun with another camera calibration",
             hint="take that calibration, or begin a new session: --new",

@@ -42,18 +42,29 @@ class TargetSection(Document):
     width_mm: float = Field(default=30.0, gt=0, le=5000)
 
 
+class OtherCamera(Document):
+    """A further camera, which takes every shot together with the first: its address, calibration and settings."""
+
+    uri: str = Field(coerce_numbers_to_str=True)
+    calibration: str | None = None
+    settings: dict[str, int | float | str] = Field(default_factory=dict)
+
+
 class CameraSection(Document):
     """The camera's address, and its calibration file (relative to the lab).
 
-    ``settings``: what is set and read back, as ``{exposure = 200, gain = 0}``; ``dpcam camera check`` names them. The
-    rest is of live cameras: after a change ``settle_frames`` pictures are not used; ``read_s`` without a picture is a
-    stall; a camera in trouble is waited for ``reconnect_s`` in all; ``frozen_frames`` times the same picture in a row
+    ``settings``: what is set and read back, as ``{exposure = 200, gain = 0}``; ``dpcam camera check`` names them.
+    ``others``: further cameras that take every shot together with it, ``[{uri = "..."}, ...]``.
+
+    The rest is of live cameras: after a change ``settle_frames`` pictures are not used; ``read_s`` without a picture is
+    a stall; a camera in trouble is waited for ``reconnect_s`` in all; ``frozen_frames`` times the same picture in a row
     is a frozen stream (0: a source without noise, which may stand still).
     """
 
     uri: str = Field(default="sim:", coerce_numbers_to_str=True)
     calibration: str | None = None
     settings: dict[str, int | float | str] = Field(default_factory=dict)
+    others: list[OtherCamera] = Field(default_factory=list, max_length=15)
     settle_frames: int = Field(default=5, ge=0, le=1000)
     read_s: float = Field(default=5.0, gt=0, le=600)
     reconnect_s: float = Field(default=90.0, ge=0, le=86_400)

@@ -6,6 +6,7 @@ by its own; what was added is taken by a session of its own, whose plan is that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +56,13 @@ def plan_to_take(path: Path, first_shot: int, resume: Path | None) -> Plan:
     return plan.since(first_shot) if first_shot else plan
 
 
-def refuse_other_camera_than(follows: Path, identity: str) -> None:
-    """The added shots belong to the same comparison: :class:`BadUsage` unless they are taken with the same camera."""
-    camera = read_document(follows / HEADER, SessionHeader).camera
-    if camera != identity:
+def refuse_other_cameras_than(follows: Path, identities: Sequence[str]) -> None:
+    """The added shots belong to the same comparison: :class:`BadUsage` unless they are taken with the same cameras."""
+    header = read_document(follows / HEADER, SessionHeader)
+    if [camera.identity for camera in header.cameras] != list(identities):
+        before = f"the shots before those that were added were taken with the camera {header.camera_words}"
         raise BadUsage(
-            f"the shots before those that were added were taken with the camera {camera}, not {identity}",
+            f"{before}, not {', '.join(identities)}",
             hint="take that camera, or begin a new session of the whole plan: --new",
             where=str(follows),
         )

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from calibration.errors import BadUsage
@@ -143,16 +143,19 @@ def _rows(session: Session, columns: dict[str, Kind]) -> Iterator[Row]:
         if isinstance(event, RetryEvent):
             retries[event.shot].append(event.reason)
         if isinstance(event, FrameEvent):
-            row = _row(session, event, retries.pop(event.shot, []))
+            # A shot's frames, one of each camera, share its retries; without a plan they are those before the frame.
+            tried = retries.pop(None, []) if event.shot is None else retries[event.shot]
+            row = _row(session, event, tried)
             if event.index in counts:
                 yield {name: _cell(row.get(name), kind) for name, kind in columns.items()}
 
 
 def _row(session: Session, event: FrameEvent, retries: list[str]) -> Row:
     verdict = event.verdict
+    cameras = {camera.folder: camera.identity for camera in session.header.cameras}
     return {
         "session": session.header.id,
-        "camera": session.header.camera,
+        "camera": cameras[PurePosixPath(event.path).parent.name],
         "frame": event.index,
         "event": event.n,
         **_planned(session.plan, event.shot),

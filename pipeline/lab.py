@@ -103,6 +103,11 @@ class Lab:
         return seeded_address(self.config.camera.uri, self.config.lab.seed)
 
     @property
+    def other_camera_uris(self) -> tuple[str, ...]:
+        """As :attr:`camera_uri`, of the cameras that take every shot together with that one."""
+        return tuple(seeded_address(each.uri, self.config.lab.seed) for each in self.config.camera.others)
+
+    @property
     def patch_arm(self) -> str:
         """Name of the arm of the lab's own patch: the target's label unless the verdict names another."""
         return self.config.verdict.arm or self.config.target.label

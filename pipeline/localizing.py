@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from calibration.camera import CameraModel
-from calibration.errors import BadImage, MissingFile
+from calibration.errors import BadImage, BadUsage, MissingFile
 from calibration.files import (
     Document,
     parse_document,
@@ -100,10 +100,10 @@ def localized_pictures(session: Session) -> Iterator[LocalizedPicture]:
         known = read_lines(path, _LINE, len(session.frames))
         yield from (_with_picture(frame, found) for frame, found in zip(session.frames, known, strict=True))
         return
-    sheets, camera = list(session_sheets(session).values()), session_camera(session)
+    sheets, cameras = list(session_sheets(session).values()), session_cameras(session)
     lines = []
     for frame in session.frames:
-        each = localize_frame(frame, sheets, camera)
+        each = localize_frame(frame, sheets, cameras[frame.camera])
         lines.append(each.frame.model_dump_json() + "\n")
         yield each
     write_text(path, "".join(lines))
@@ -129,10 +129,29 @@ def session_sheets(session: Session) -> dict[str, Sheet]:
     return {sheet.id: sheet for sheet in sheets}
 
 
-def session_camera(session: Session) -> CameraModel | None:
-    """The camera calibration that the session was captured with, or None."""
+def session_cameras(session: Session) -> dict[str, CameraModel | None]:
+    """Name of each camera → the calibration that it was captured with, or None."""
     paths = session.inputs("camera")
-    return read_document(paths[0], CameraModel) if paths else None
+    names = [camera.folder for camera in session.header.cameras]
+    if len(names) == 1:
+        return {names[0]: read_document(paths[0], CameraModel) if paths else None}
+    by_name = {path.stem: read_document(path, CameraModel) for path in paths}
+    return {name: by_name.get(name) for name in names}
+
+
+def session_camera(session: Session) -> CameraModel | None:
+    """The calibration of the one camera of a session, or None; :class:`BadUsage` when it has several cameras.
+
+    Whoever asks compares frames that one camera took.
+    """
+    models = session_cameras(session)
+    if len(models) > 1:
+        raise BadUsage(
+            f"the session {session.folder} is of {len(models)} cameras ({session.header.camera_words}); "
+            "this is measured of one",
+            where=str(session.folder),
+        )
+    return next(iter(models.values()))
 
 
 def stored_picture(frame: FrameRecord) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,19 +26,19 @@ Ask = Callable[[str], str]
 
 @contextmanager
 def open_rig(
-    section: RigSection, camera: Camera, plan: Plan | None, *, folder: Path, ask: Ask, stop: StopFlag
+    section: RigSection, cameras: Sequence[Camera], plan: Plan | None, *, folder: Path, ask: Ask, stop: StopFlag
 ) -> Iterator[Rig]:
     """The rig of a capture; what it holds is given back at the end, and what moves is stopped.
 
-    Commands run in ``folder``. A camera that stages itself does so after the rig has settled. Without a plan there is
+    Commands run in ``folder``. Cameras that stage themselves do so after the rig has settled. Without a plan there is
     nothing to arrange. :class:`BadConfig` where nobody would arrange what the plan varies,
     :class:`calibration.errors.RigGone` where the rig is not there.
     """
     if plan is None:
         yield FixedRig()
         return
-    staged = [StagedRig(camera)] if isinstance(camera, StagedCamera) else []
-    kind = _kind(section, camera)
+    staged = [StagedRig(camera) for camera in cameras if isinstance(camera, StagedCamera)]
+    kind = _kind(section, cameras)
     operator = OperatorRig(ask, len(plan.shots))
     if kind == "serial" and not (staged or section.ask_first):
         _refuse_forgotten(section.serial, plan)
@@ -53,11 +53,11 @@ def planned_moves(section: RigSection, plan: Path) -> list[Move]:
     return moves_of(_axes(section.serial), read_document(plan, Plan)) if section.kind == "serial" else []
 
 
-def _kind(section: RigSection, camera: Camera) -> str:
+def _kind(section: RigSection, cameras: Sequence[Camera]) -> str:
     """The simulator arranges itself; pictures on disk are taken as they are; before a live camera stands a person."""
     if section.kind != "auto":
         return section.kind
-    return "none" if isinstance(camera, StagedCamera | FiniteCamera) else "operator"
+    return "none" if all(isinstance(each, StagedCamera | FiniteCamera) for each in cameras) else "operator"
 
 
 def _driver(kind: str, section: RigSection, folder: Path, waiting: Waiting, held: ExitStack) -> list[Rig]:

@@ -29,7 +29,10 @@ _FEW_VALUES = 5
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How far one arm is under one condition; with its repeats, ``planned`` shots."""
+    """How far one arm is under one condition; with its repeats, ``planned`` shots.
+
+    ``frames``: shots with a frame of each camera.
+    """
 
     condition: Condition
     arm: str
@@ -143,7 +146,7 @@ def progress(session: Session) -> list[Cell]:
         key = shot.condition.model_dump_json()
         conditions.setdefault(key, shot.condition)
         planned[key, shot.arm] += 1
-    taken = _counts(frame.shot for frame in session.frames)
+    taken = _counts(session.plan.shot(number) for number in session.taken)
     skipped = _counts(skip.shot for skip in session.skips)
     return [
         Cell(condition, arm, planned[key, arm], taken[key, arm], skipped[key, arm])

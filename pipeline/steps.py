@@ -14,7 +14,7 @@ from calibration.files import files_of_format, read_document
 from calibration.sheet import SHEET_FORMAT, Sheet
 from capture.plan import Plan
 from capture.session import FrameRecord, Session, SkipRecord
-from pipeline.capturing import CaptureOrder, plan_sheets, unfinished_session
+from pipeline.capturing import CameraOrder, CaptureOrder, plan_sheets, unfinished_session
 from pipeline.config import LAB_FILE
 from pipeline.continuing import AT_FIRST, next_beginning
 from pipeline.derived import code_version, derived_path
@@ -84,6 +84,10 @@ def capture_order(
         rig=lab.config.rig,
         timing=lab.config.camera.timing,
         settings=lab.config.camera.settings,
+        others=tuple(
+            CameraOrder(address, lab.folder / each.calibration if each.calibration else None, each.settings)
+            for address, each in zip(lab.other_camera_uris, lab.config.camera.others, strict=True)
+        ),
         begin=begin,
         storage=lab.config.capture.storage,
     )
@@ -105,7 +109,7 @@ def report_session(
     content = ReportInput(
         title=f"dpcam report: {session.header.id}",
         target=session.plan.target if session.plan else "unknown",
-        simulated=session.header.camera.startswith("sim"),
+        simulated=any(camera.identity.startswith("sim") for camera in session.header.cameras),
         judgement=judgement,
         rule=_rule_text(session),
         rows=scores.rows,
@@ -171,7 +175,7 @@ def _provenance(session: Session, recognizers: Sequence[Recognizer], scores: Sco
     facts = [
         ("session", header.id),
         ("captured", header.created_utc),
-        ("camera", header.camera),
+        ("camera", header.camera_words),
         ("host", f"{header.machine.host}, {header.machine.system}, Python {header.machine.python}"),
         ("seed", str(header.seed)),
         ("dpcam", code_version()),

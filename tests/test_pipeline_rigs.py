@@ -189,6 +189,6 @@ class LiveCamera:
 def test_a_rig_that_cannot_work_is_refused_before_a_session_begins(lab: Path, rig: dict, words: str):
     plan = read_document(lab / "plan.json", Plan)
     section = RigSection.model_validate(rig)
-    opened = open_rig(section, LiveCamera(), plan, folder=lab, ask=input, stop=lambda: None)
+    opened = open_rig(section, [LiveCamera()], plan, folder=lab, ask=input, stop=lambda: None)
     with pytest.raises(BadConfig, match=words), opened:
         pass

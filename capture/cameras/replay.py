@@ -96,7 +96,7 @@ class FolderCamera:
 
 
 class SessionCamera:
-    """The frames of an old session, with their settings and ground truth.
+    """The frames of an old session, with their settings and ground truth; of several cameras those of the first.
 
     Without a plan they come in their order. Under a plan, :meth:`stage` chooses the frame of the shot, so that the
     old session stands in for the rig and the camera.
@@ -105,7 +105,8 @@ class SessionCamera:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
-        self._by_shot = {frame.shot.index: i for i, frame in enumerate(session.frames) if frame.shot}
+        self._frames = [frame for frame in session.frames if frame.camera == session.header.camera_folder]
+        self._by_shot = {frame.shot.index: i for i, frame in enumerate(self._frames) if frame.shot}
         self._next = 0
 
     @property
@@ -117,12 +118,13 @@ class SessionCamera:
     def model(self) -> CameraModel | None:
         """The camera model that the session carries among its inputs."""
         paths = self._session.inputs("camera")
-        return read_document(paths[0], CameraModel) if paths else None
+        names = ("camera", self._session.header.camera_folder)
+        return next((read_document(path, CameraModel) for path in paths if path.stem in names), None)
 
     @property
     def remaining(self) -> int:
         """How many frames are still to come."""
-        return len(self._session.frames) - self._next
+        return len(self._frames) - self._next
 
     def __enter__(self) -> SessionCamera:
         return self
@@ -133,7 +135,7 @@ class SessionCamera:
     def stage(self, shot: Shot, sheet: Sheet) -> None:
         """Go to the frame of ``shot``; :class:`BadInput` when the session has none, or one of another shot."""
         at = self._by_shot.get(shot.index)
-        then = None if at is None else self._session.frames[at].shot
+        then = None if at is None else self._frames[at].shot
         if at is None or then is None:
             raise BadInput(f"the session {self._session.header.id} has no frame of shot {shot.index}")
         if (then.arm, then.condition) != (shot.arm, shot.condition):
@@ -144,7 +146,7 @@ class SessionCamera:
         """The next frame; the settings say also when it was first taken."""
         if not self.remaining:
             raise CameraGone(f"{self.identity} has no more frames", where=self.identity)
-        record = self._session.frames[self._next]
+        record = self._frames[self._next]
         self._next += 1
         settings = {**record.settings, "replayed": str(record.path.name), "first_t_wall_ns": record.t_wall_ns}
         return _frame(record.path, self._clock, settings, _truth(record), record.path.suffix)

@@ -167,6 +167,7 @@ def _listed(session: Session) -> dict[str, Any]:
     return {
         "session": str(session.folder),
         "camera": session.header.camera,
+        "cameras": [camera.identity for camera in session.header.cameras],
         "frames": len(session.frames),
         "withdrawn": len(session.withdrawn),
         "skipped": len(session.skips),
@@ -205,7 +206,7 @@ def _lines(session: Session, sums: Happened) -> list[str]:
     stored = ", ".join(f"{count} {suffix}" for suffix, count in sums.suffixes.items())
     lines = [
         f"{header.id}, begun {header.created_utc} on {header.machine.host}",
-        f"camera {header.camera}, {', '.join(sums.sizes) or 'no frame yet'}",
+        f"camera {header.camera_words}, {', '.join(sums.sizes) or 'no frame yet'}",
         f"{len(session.frames)} frames ({stored or 'none'}; {sums.bytes / 1e6:.1f} MB), "
         f"{_withdrawn(len(session.withdrawn))}{len(session.skips)} skipped, "
         f"{len(session.pending)} shots pending, {_state(session.sealed)}",

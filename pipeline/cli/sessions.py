@@ -33,6 +33,10 @@ ServeOption = Annotated[
     str | None,
     typer.Option(help=f"Serve the live page and the control API; at {SERVE_AT} by default.", metavar="[HOST:PORT]"),
 ]
+CamerasOption = Annotated[
+    list[str] | None,
+    typer.Option(help="sim:, rtsp://, http://, v4l2:, number, file or folder; repeat for several at once."),
+]
 RigOption = Annotated[
     Literal["auto", "operator", "exec", "serial", "http", "none"] | None,
     typer.Option(help="What arranges the scene; set up under [rig] in lab.toml."),
@@ -49,7 +53,7 @@ def register(app: typer.Typer) -> None:
 
 
 def capture(
-    camera: Annotated[str | None, typer.Option(help="sim:, rtsp://, http://, v4l2:, number, file or folder.")] = None,
+    camera: CamerasOption = None,
     frames: Annotated[int | None, typer.Option(help="Take so many frames.", min=1)] = None,
     plan: Annotated[Path | None, typer.Option(help="Plan file; the lab's plan.json by default.")] = None,
     no_plan: Annotated[bool, typer.Option("--no-plan", help="Take the pictures as they come.")] = False,
@@ -73,7 +77,7 @@ def capture(
     from pipeline.steps import capture_order
 
     order = capture_order(
-        enter_lab(lab, {"camera.uri": camera, "lab.seed": seed, "rig.kind": rig}, required=False),
+        enter_lab(lab, {**_cameras(camera), "lab.seed": seed, "rig.kind": rig}, required=False),
         frames=frames,
         plan=plan,
         use_plan=not no_plan,
@@ -120,6 +124,13 @@ def capture(
     return Result(data=data, lines=lines, errors=errors)
 
 
+def _cameras(addresses: list[str] | None) -> dict[str, object]:
+    """As settings; whoever names cameras means these and no others."""
+    if not addresses:
+        return {}
+    return {"camera.uri": addresses[0], "camera.others": [{"uri": each} for each in addresses[1:]]}
+
+
 @contextmanager
 def _served(address: str | None, live: Live) -> Iterator[None]:
     """Within: the live page answers, when it was asked for; its address is taken before anything begins."""
@@ -140,12 +151,14 @@ def _would_capture(order: CaptureOrder) -> Result:
     what = f"the plan {order.plan}" if order.plan else f"{order.frames or 'all'} frames"
     would = {
         "camera": order.uri,
+        "cameras": [camera.uri for camera in order.cameras],
         "plan": str(order.plan) if order.plan else None,
         "sessions": str(order.sessions),
         "rig": order.rig.kind,
         "moves": [asdict(move) for move in moves],
     }
-    lines = [f"would capture {what} with {order.uri} into {order.sessions}"]
+    cameras = ", ".join(camera.uri for camera in order.cameras)
+    lines = [f"would capture {what} with {cameras} into {order.sessions}"]
     return Result(data=would, lines=lines + [str(move) for move in moves])
 
 
