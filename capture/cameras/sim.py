@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from calibration.camera import CameraModel
 from calibration.errors import BadImage, BadInput
 from calibration.geometry import Array, Pose, View, pose_from_view
 from calibration.sheet import Sheet
+from capture.cameras.glimpse import Glimpses
 from capture.cameras.sim_optics import (
     Blur,
     Eye,
@@ -90,7 +91,9 @@ class SimCamera:
         self._planes: OrderedDict[str, PlaneTexture] = OrderedDict()
         self._boards: dict[tuple[int, int, float], Pixels] = {}
         self._scene: _Scene | None = None
-        self._reads = 0
+        self._bare: _Scene | None = None
+        self._reads = self._peeks = 0
+        self._glimpses = Glimpses(self._peek, "simulated camera")
 
     @property
     def identity(self) -> str:
@@ -110,9 +113,10 @@ class SimCamera:
 
     def close(self) -> None:
         """Forget the scene and the rasterized sheets."""
+        self._glimpses.close()
         self._planes.clear()
         self._boards.clear()
-        self._scene = None
+        self._scene = self._bare = None
 
     def stage(self, shot: Shot, sheet: Sheet | None) -> None:
         """Put ``sheet`` before the camera under the shot's condition; None leaves the place empty.
@@ -123,11 +127,24 @@ class SimCamera:
         self._scene = self._staged(shot.condition, shot.repeat, sheet)
         self._reads = 0
 
+    def show_to(self, viewer: Callable[[Frame], None], wanted: Callable[[], bool]) -> None:
+        """Let ``viewer`` see the staged scene, while ``wanted``; what is read is the same with and without."""
+        self._glimpses.show_to(viewer, wanted)
+
     def read(self) -> Frame:
         """The next frame of the staged shot, the bare background before any; noise differs from read to read."""
-        scene = self._scene = self._scene or self._staged(Condition(distance_mm=1000), 0, None)
-        pixels = self._sensor.expose(scene.light, scene.sigma, self._generator(scene.key, "read", self._reads))
+        frame = self._exposed("read", self._reads)
         self._reads += 1
+        return frame
+
+    def _peek(self) -> Frame:
+        """In the thread of the viewer: staged scenes never change, there is only another one."""
+        self._peeks += 1
+        return self._exposed("peek", self._peeks)
+
+    def _exposed(self, *key: object) -> Frame:
+        scene = self._scene or self._bare_scene()
+        pixels = self._sensor.expose(scene.light, scene.sigma, self._generator(scene.key, *key))
         encoded = b""
         if self._options.jpeg:
             pixels, encoded = _as_jpeg(pixels, self._options.jpeg)
@@ -140,6 +157,11 @@ class SimCamera:
             settings=scene.settings,
             truth=scene.truth,
         )
+
+    def _bare_scene(self) -> _Scene:
+        # Not kept as the staged one: a viewer may ask for it while a shot is being staged.
+        self._bare = self._bare or self._staged(Condition(distance_mm=1000), 0, None)
+        return self._bare
 
     def _generator(self, *key: object) -> np.random.Generator:
         """A generator that depends on the camera's seed and ``key`` only."""
