@@ -212,6 +212,11 @@ def inside(folder: Path, relative: str, where: str) -> Path:
     return folder / path
 
 
+def session_folders(root: Path) -> list[Path]:
+    """The sessions below ``root``, by name; one that was killed while it was laid down is none yet."""
+    return sorted(path.parent for path in root.glob(f"*/{HEADER}") if not path.parent.name.startswith("."))
+
+
 def require_session(folder: Path) -> None:
     """:class:`MissingFile` when ``folder`` is no session."""
     if not (folder / HEADER).is_file():

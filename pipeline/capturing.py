@@ -27,7 +27,7 @@ from capture.plan import Plan, Shot
 from capture.quality import Limits, Verdict
 from capture.recorder import SessionWriter
 from capture.runner import CaptureOutcome, Progress, outcome_of, run_capture
-from capture.session import SEAL, Session, read_session
+from capture.session import SEAL, Session, read_session, session_folders
 from capture.stop import StopFlag
 from capture.storage import PNG, Storage
 from capture.taking import Station
@@ -130,7 +130,7 @@ def unfinished_session(sessions: Path, plan: Path) -> Path | None:
     Its own plan is this one, or what this one was before it was extended.
     """
     wanted = read_document(plan, Plan)
-    for folder in sorted((path.parent for path in sessions.glob("*/session.json")), reverse=True):
+    for folder in reversed(session_folders(sessions)):
         if (folder / SEAL).exists():
             continue
         try:

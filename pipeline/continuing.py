@@ -13,7 +13,7 @@ from pathlib import Path
 from calibration.errors import BadUsage
 from calibration.files import read_document
 from capture.plan import Plan
-from capture.session import HEADER, SEAL, SessionHeader, session_plan
+from capture.session import HEADER, SEAL, SessionHeader, session_folders, session_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def next_beginning(sessions: Path, plan: Plan) -> Beginning:
     begin = AT_FIRST
     if len(plan.parts) < 2:
         return begin
-    folders = sorted(path.parent for path in sessions.glob(f"*/{SEAL}"))
+    folders = [folder for folder in session_folders(sessions) if (folder / SEAL).is_file()]
     taken = [(found, folder) for folder in folders if (found := session_plan(folder)) and plan.holds(found)]
     for found, folder in sorted(taken, key=lambda each: each[0].first):
         if found.first <= begin.first_shot < found.end:

@@ -11,7 +11,7 @@ from calibration.errors import BadConfig, BadInput, BadUsage, MissingFile
 from calibration.files import read_document, write_document
 from capture.plan import Condition, Plan
 from capture.planning import extend_plan, make_plan
-from capture.session import HEADER, session_plan
+from capture.session import session_folders, session_plan
 from pipeline.capturing import plan_sheets
 from pipeline.lab import Lab
 from pipeline.sheets import make_lab_sheets
@@ -92,7 +92,7 @@ def _begins_with(former: Plan, plan: Plan) -> bool:
 def _refuse_if_taken(lab: Lab, former: Plan) -> None:
     """:class:`BadUsage` when a session in the lab's folder of sessions was taken by this plan, or may have been."""
     hint = "dpcam plan --extend adds shots to it; dpcam plan --new replaces it"
-    for folder in sorted(path.parent for path in lab.sessions.glob(f"*/{HEADER}")):
+    for folder in session_folders(lab.sessions):
         try:
             taken = session_plan(folder)
         except BadInput as error:

@@ -32,15 +32,15 @@ def register(app: typer.Typer) -> None:
 @command(group, "list")
 def list_sessions(lab: LabOption = Path()) -> Result:
     """List the sessions of the lab; damaged ones are errors beside the list."""
-    from capture.session import read_session
+    from capture.session import read_session, session_folders
 
     listed = []
     damaged: list[DpcamError] = []
-    for path in sorted(enter_lab(lab).sessions.glob("*/session.json")):
+    for folder in session_folders(enter_lab(lab).sessions):
         try:
-            listed.append(_listed(read_session(path.parent)))
+            listed.append(_listed(read_session(folder)))
         except BadInput as error:
-            damaged.append(Incomplete(error.message, where=str(path.parent)))
+            damaged.append(Incomplete(error.message, where=str(folder)))
     rows = tuple(
         (Path(each["session"]).name, str(each["frames"]), str(each["skipped"]), str(each["pending"]), each["state"])
         for each in listed

@@ -29,9 +29,21 @@ def nothing_lost(session: Path) -> dict:
         assert sha256((session / frame["path"]).read_bytes()).hexdigest() == frame["sha256"], frame["path"]
     said = data("session", "check", session, cwd=session.parent)
     assert {key: said[key] for key in WHOLE} == WHOLE
-    assert said["frames"] == len(frames)
+    assert said["frames"] + said["withdrawn"] == len(frames)
+    assert said["frames"] == sum(event["kind"] == "frame" for event in outcomes(session))
     assert len(said["orphans"]) <= 2, "a picture and its ground truth, written and not yet journaled"
     return said
+
+
+def outcomes(session: Path) -> list[dict]:
+    """The frames and skips that count: a shot that is to be taken again has none of those before."""
+    counted: list[dict] = []
+    for event in journaled(session):
+        if event["kind"] == "retake":
+            counted = [each for each in counted if each["shot"] != event["shot"]]
+        elif event["kind"] in ("frame", "skip"):
+            counted.append(event)
+    return counted
 
 
 def resumes(lab: Path, session: Path, *words: object, code: int = 0, **environ: str) -> dict:
@@ -44,6 +56,6 @@ def resumes(lab: Path, session: Path, *words: object, code: int = 0, **environ: 
     said = nothing_lost(session)
     assert (said["complete"], said["pending"], said["torn"]) == (True, 0, False)
     planned = json.loads((lab / "plan.json").read_text())["shots"]
-    taken = sorted(event["shot"] for event in after if event["kind"] in ("frame", "skip"))
-    assert taken == list(range(len(planned)))
+    frames = 1 + len(json.loads((session / "session.json").read_text())["other_cameras"])
+    assert sorted(event["shot"] for event in outcomes(session)) == sorted([*range(len(planned))] * frames)
     return said
