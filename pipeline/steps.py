@@ -114,7 +114,7 @@ def report_session(
         rule=_rule_text(session),
         rows=scores.rows,
         answers=scores.answers,
-        shots=[_shot_view(frame, localized[frame.index], sheets) for frame in session.frames],
+        shots=[_shot_view(frame, found, sheets) for frame, found in zip(session.frames, localized, strict=True)],
         skips=[_skip(skip) for skip in session.skips],
         provenance=_provenance(session, recognizers, scores),
         command=f"dpcam report {shlex.quote(str(session.folder))}",
