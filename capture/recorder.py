@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from calibration.files import (
     write_json,
 )
 from capture.backlog import Backlog
-from capture.codecs import choose, encode, try_codecs
+from capture.encoder import Encoder
 from capture.frame import Clock, Frame
 from capture.journal import (
     ErrorEvent,
@@ -52,7 +51,7 @@ from capture.session import (
     read_session,
     require_session,
 )
-from capture.storage import PNG, SUFFIXES, Codec, Storage
+from capture.storage import PNG, Storage
 
 ROOM = 4
 """Frames that may wait for the disk or be on their way to it."""
@@ -85,13 +84,14 @@ class SessionWriter:
         self.plan = state.plan
         self.state = state
         self._clock = clock
-        self._codec: Codec | None = None
         self._events = state.event_count
         self._frames_of = Counter(frame.shot.index for frame in state.frames if frame.shot)
         self._skips_of = Counter(skip.shot.index for skip in state.skips if skip.shot)
         self._frames = self._submitted = len(state.frames)
         self._skipped = self._given_up = len(state.skips)
         self._next = self._frames + len(state.withdrawn)
+        trial = folder / FRAMES / state.header.camera_folder / ".trial.part"
+        self._encoder = Encoder(state.header.storage, trial, clock, lambda text: self._append(NoteEvent, text=text))
         self._backlog = Backlog(ROOM, f"session {state.header.id}")
 
     @classmethod
@@ -192,7 +192,7 @@ class SessionWriter:
 
     def prepare(self, pixels: Pixels) -> None:
         """Choose how pictures like this are stored, before the first of them comes."""
-        self._backlog.do(partial(self._codec_for, pixels))
+        self._backlog.do(partial(self._encoder.codec_for, pixels))
 
     def write_frame(self, frame: Frame, shot: Shot | None, verdict: Judged | None = None, *, camera: int = 0) -> Path:
         """Store the picture and journal it; both are on disk when this returns the picture's path.
@@ -297,7 +297,7 @@ class SessionWriter:
         stored()
 
     def _store(self, frame: Frame, shot: Shot | None, verdict: Judged | None, camera: int) -> Path:
-        data, suffix = self._encoded(frame)
+        data, suffix = self._encoder.encoded(frame)
         stem = f"{FRAMES}/{self.header.cameras[camera].folder}/{self._next:06d}"
         path = f"{stem}{suffix}"
         truth = f"{stem}.truth.json" if frame.truth is not None else None
@@ -323,33 +323,6 @@ class SessionWriter:
         self._frames += 1
         self._next += 1
         return self.folder / path
-
-    def _encoded(self, frame: Frame) -> tuple[bytes, str]:
-        """The camera's own bytes, or pixels in the lossless format of this session; and the suffix of either."""
-        if frame.encoded:
-            return frame.encoded, frame.suffix
-        codec = self._codec_for(frame.pixels)
-        return encode(frame.pixels, codec), SUFFIXES[codec]
-
-    def _codec_for(self, pixels: Pixels) -> Codec:
-        if self._codec is None:
-            asked = self.header.storage
-            self._codec = self._measured(pixels) if asked.codec == "auto" else asked.codec
-        return self._codec
-
-    def _measured(self, pixels: Pixels) -> Codec:
-        """Try on the spot, and leave in the journal what was found."""
-        asked = self.header.storage
-        trial = self.folder / FRAMES / self.header.camera_folder / ".trial.part"
-        try:
-            trials = try_codecs(pixels, asked, partial(write_bytes, trial), self._clock)
-        finally:
-            with suppress(OSError):  # what stays is swept away when the session is resumed
-                trial.unlink()
-        codec = choose(trials, asked)
-        found = ", ".join(str(each) for each in trials)
-        self._append(NoteEvent, text=f"pictures are stored as {codec}, for {asked.frames_per_s:g} a second: {found}")
-        return codec
 
     def _skip(self, shot: Shot | None, reason: str, measured: Measured | None) -> None:
         self._append(SkipEvent, shot=_number(shot), reason=reason, measured=measured)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from conftest import another_lab, plan_only
 from program import ask, data
+from sessions import again
 
 CAMERAS = ("sim:?width=640&height=360&fov_deg=30", "sim:?width=480&height=360&fov_deg=25")
 SHOTS = 3
@@ -59,6 +61,18 @@ def test_every_frame_is_a_row(lab: Path, session: Path):
 def test_every_frame_is_scored(lab: Path, session: Path):
     rows = data("score", session, "--models", "shufflenetv2", cwd=lab)["rows"]
     assert sum(row["n"] for row in rows) == 2 * SHOTS
+
+
+def test_a_shot_that_was_taken_back_is_reported_by_what_counts(lab: Path, session: Path, tmp_path: Path):
+    """Frames keep their numbers, so that those that count are not numbered 0, 1, 2."""
+    copy = tmp_path / session.name
+    shutil.copytree(session, copy)
+    (copy / "seal.json").unlink()
+    with again(copy) as writer:
+        writer.retake(writer.plan.shots[0], "a hand")
+    reported = data("report", copy, "--models", "shufflenetv2", cwd=lab, code=(0, 6))
+    assert Path(lab, reported["report"]).is_file()
+    assert data("session", "check", copy, cwd=lab)["withdrawn"] == 2
 
 
 def test_what_one_camera_must_answer_is_refused(lab: Path, session: Path):
