@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import threading
 import warnings
 
 import cv2
@@ -21,6 +22,15 @@ KEPT_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 """Names that count as pictures in a folder, in any case."""
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What is looked for in the bytes, whatever their name. Not all that Pillow knows: for some it runs other programs."""
+
+MAX_PIXELS = 160_000_000
+"""The largest cameras have 151 million. Decoding takes up to 8 bytes for each pixel beside the file's own bytes."""
+
+STRIP_PIXELS = 2**20
+"""How many are converted at a time, so that no second picture is needed to make one of another mode."""
 
 ORIENTATIONS = tuple(range(1, 9))
 _BODY = (ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.BodySerialNumber)
@@ -39,10 +49,12 @@ _FAST_PNG = [
 
 
 def decode_picture(data: bytes, where: str) -> Pixels:
-    """Bytes of a picture → ``(H, W, 3)`` uint8 RGB, upright.
+    """Bytes of a picture → ``(H, W, 3)`` uint8 RGB, upright; of several the first.
 
-    The EXIF orientation is applied, so that pixels are as a viewer shows them; alpha is dropped, 16 bits become
-    8. :class:`BadImage` (naming ``where``) when the bytes are no picture, or only the beginning of one.
+    The EXIF orientation is applied, so that pixels are as a viewer shows them; alpha is dropped, 16 bits become 8 (the
+    higher ones), color profiles are not applied. :class:`BadImage` (naming ``where``) when the bytes are no picture
+    of one of ``FORMATS``, only the beginning of one, one of more than ``MAX_PIXELS``, or of numbers whose white is
+    not known: 32 bits, floating point.
     """
     return decode_kept(data, where)[0]
 
@@ -52,13 +64,46 @@ def decode_kept(data: bytes, where: str) -> tuple[Pixels, str]:
     try:
         # Pillow, not OpenCV: it refuses a truncated file, where OpenCV gives half a picture on gray.
         # What it only warns of (a damaged note on the lens, a large picture) keeps nobody from seeing the picture.
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
-            upright = ImageOps.exif_transpose(image)
-            return _rgb(upright), KEPT_SUFFIXES.get(image.format or "", "")
+        with QUIET, Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _refuse_unknown_scale(image, where)
+            ImageOps.exif_transpose(image, in_place=True)
+            return _rgb(image), KEPT_SUFFIXES.get(image.format or "", "")
+    except BadImage:
+        raise
     except UnidentifiedImageError as error:
         raise BadImage(f"{where} cannot be decoded: no picture of a known kind", where=where) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadImage(f"{where} cannot be decoded: {error}", where=where) from error
+    except Image.DecompressionBombError as error:
+        raise BadImage(f"{where} has more than {MAX_PIXELS} pixels", where=where) from error
+    except Exception as error:  # on damaged bytes Pillow's parsers raise whatever they stumble over
+        raise BadImage(f"{where} cannot be decoded: {str(error) or type(error).__name__}", where=where) from error
+
+
+class _Quiet:
+    """Within, what is only warned of is not said; in several threads at once, too.
+
+    ``warnings.catch_warnings`` alone is not for threads: the first to leave would bring back what the last has to.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._caught = warnings.catch_warnings(action="ignore")
+                self._caught.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.__exit__(None, None, None)
+
+
+QUIET = _Quiet()
 
 
 def reported_settings(data: bytes) -> dict[str, str | int | float]:
@@ -68,7 +113,7 @@ def reported_settings(data: bytes) -> dict[str, str | int | float]:
     Without a note, or with one that cannot be read, nothing is known.
     """
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+        with QUIET, Image.open(io.BytesIO(data), formats=FORMATS) as image:
             exif = image.getexif()
             note = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
     except (OSError, ValueError, SyntaxError, KeyError, struct.error, Image.DecompressionBombError):
@@ -98,7 +143,7 @@ def decode_color(data: bytes, where: str) -> tuple[Pixels, str]:
     applied, as frames are looked at without them, too; one of another space than sRGB is what the warning is of.
     """
     pixels = decode_picture(data, where)
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+    with QUIET, Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.mode not in RGB_MODES:
             kind = "gray" if image.mode in ("L", "LA", "1") or image.mode.startswith(("I", "F")) else image.mode
             raise BadImage(
@@ -121,11 +166,31 @@ def _other_space(profile: bytes, where: str) -> str:
     return "" if "srgb" in name.lower() else f"{where} is in {name}; its numbers are taken as they are"
 
 
+def _refuse_unknown_scale(image: Image.Image, where: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise BadImage(f"{where} has {image.width} x {image.height} pixels, more than {MAX_PIXELS}", where=where)
+    # Of whole numbers in 32 bits only PGM says what is white, and Pillow scales it to 16 bits.
+    if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
+        raise BadImage(
+            f"{where} holds numbers of 32 bits, of which nobody knows what is white",
+            hint="save it with 8 or 16 bits",
+            where=where,
+        )
+
+
 def _rgb(image: Image.Image) -> Pixels:
-    if image.mode.startswith("I"):
-        gray = (np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=2)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+    """``(H, W, 3)`` of a picture that is loaded, strip by strip."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = _deep(strip) if strip.mode.startswith("I") else np.asarray(strip.convert("RGB"))
+    return pixels
+
+
+def _deep(image: Image.Image) -> Pixels:
+    """``(H, W, 1)`` of a gray picture of 16 bits."""
+    return np.asarray(np.asarray(image, dtype=np.uint32) >> 8, dtype=np.uint8)[..., None]
 
 
 def encode_png(pixels: Pixels) -> bytes:

@@ -82,19 +82,32 @@ class Runner:
         ``images`` is ``(B, H, W, 3)`` uint8 RGB of any size, or a sequence of ``(H, W, 3)`` of different sizes.
         Raises :class:`BadModel` when the model fails or gives NaN, infinities or another number of scores.
         """
-        chunks = [self.run(chunk) for chunk in batches(images, self.contract.fixed_batch or BATCH)]
+        return self.logits_of([checked(each) for each in images])
+
+    def logits_of(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """As :meth:`logits`, also for float32 in [0, 1], ``(height, width, 3)`` of the contract, scored as they are."""
+        chunks = [self.run(chunk) for chunk in batches(pictures, self.contract.fixed_batch or BATCH)]
         if not chunks:
             return np.zeros((0, len(self.contract.labels)), np.float32)
         return np.concatenate(chunks)
 
-    def run(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """One batch through the contract and the model."""
-        contract = self.contract
-        sized = [resize_rgb(checked(each), contract.height, contract.width, contract.resize) for each in images]
+    def run(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """One batch through the contract and the model; :class:`BadModel` where a score is no finite number."""
+        return finite_scores(self.answer(to_tensor(self.sized(pictures), self.contract)), self.contract)
+
+    def sized(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """``(B, height, width, 3)`` in levels 0 to 255: uint8, or float32 where a picture is float32."""
+        return np.stack([to_size(each, self.contract) for each in pictures])
+
+    def answer(self, tensor: np.ndarray) -> np.ndarray:
+        """Scores ``(B, n_labels)`` float32 of one batch as the model gives them, NaN and all.
+
+        ``tensor`` is what :func:`to_tensor` makes of a batch; :class:`BadModel` when the model fails.
+        """
         # A model of fixed batch gets the last picture again until the batch is full.
-        sized += sized[-1:] * ((contract.fixed_batch or 0) - len(sized))
-        tensor = to_tensor(np.stack(sized), contract)
-        return checked_scores(run_session(self.session, contract, tensor), contract)[: len(images)]
+        missing = (self.contract.fixed_batch or 0) - len(tensor)
+        full = np.concatenate([tensor, np.repeat(tensor[-1:], missing, axis=0)]) if missing > 0 else tensor
+        return checked_scores(run_session(self.session, self.contract, full), self.contract, len(full))[: len(tensor)]
 
 
 def zoo_folder() -> Path:
@@ -189,6 +202,13 @@ def built_in(provider: str) -> str:
     return wanted
 
 
+def runtime_version() -> str:
+    """The version of onnxruntime that recognizers run in."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
 def require_provider(provider: Provider) -> None:
     """Raise :class:`NoProvider` unless a session really runs on ``provider`` here, tried with a model of one node."""
     start_session(smallest_model(), "the smallest model", provider, 1)
@@ -230,6 +250,17 @@ def checked(image: np.ndarray) -> np.ndarray:
     return image
 
 
+def to_size(picture: np.ndarray, contract: Contract) -> np.ndarray:
+    """One picture as ``(height, width, 3)`` in levels 0 to 255: uint8 resized, float32 in [0, 1] as it is."""
+    if picture.dtype == np.uint8:
+        return resize_rgb(checked(picture), contract.height, contract.width, contract.resize)
+    size = (contract.height, contract.width, 3)
+    if picture.dtype != np.float32 or picture.shape != size:
+        raise BadInput(f"{contract.name} takes float32 pictures of {size}, found {picture.shape} {picture.dtype}")
+    levels = picture * np.float32(255)
+    return np.rint(levels).clip(0, 255).astype(np.uint8) if contract.dtype == "uint8" else levels
+
+
 def run_session(session: Any, contract: Contract, tensor: np.ndarray) -> np.ndarray:
     """The model's only output for ``tensor``."""
     try:
@@ -238,16 +269,25 @@ def run_session(session: Any, contract: Contract, tensor: np.ndarray) -> np.ndar
         raise BadModel(f"{contract.name} cannot be run: {first_line(error)}") from error
 
 
-def checked_scores(scores: np.ndarray, contract: Contract) -> np.ndarray:
-    """The scores as float32, if they are finite and as many as there are labels."""
-    if scores.ndim != 2:
-        raise BadModel(f"{contract.name} gives scores of shape {scores.shape}; (batch, labels) is expected")
+def checked_scores(scores: np.ndarray, contract: Contract, batch: int) -> np.ndarray:
+    """The scores as float32, if there is a line for each picture, with as many as there are labels."""
+    if scores.ndim != 2 or len(scores) != batch:
+        raise BadModel(f"{contract.name} gives scores of shape {scores.shape}; ({batch}, labels) is expected")
     if scores.shape[1] != len(contract.labels):
         raise BadModel(f"{contract.name} gives {scores.shape[1]} scores, labels name {len(contract.labels)}")
-    scores = scores.astype(np.float32)
+    return scores.astype(np.float32)
+
+
+def finite_scores(scores: np.ndarray, contract: Contract) -> np.ndarray:
+    """The scores, if all of them are numbers."""
     if not np.isfinite(scores).all():
-        raise BadModel(f"{contract.name} gives scores that are NaN or infinite")
+        raise BadModel(not_finite(contract))
     return scores
+
+
+def not_finite(contract: Contract) -> str:
+    """What to say of a model that does not answer in numbers."""
+    return f"{contract.name} gives scores that are NaN or infinite"
 
 
 def self_test(runner: Runner) -> SelfTestOutcome:

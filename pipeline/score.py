@@ -1,17 +1,17 @@
-"""Scoring: every picture decoded and cropped once, then through every recognizer in batches; counted exactly once."""
+"""What scoring speaks of: pictures and the ways to show them, noises, answers, and the rows that count the answers."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
-from calibration.errors import BadImage, BadModel
-from pipeline.recognizers import Runner
+from calibration.geometry import Array
+from pipeline.recognizers import Recognizer
 from pipeline.statistics import wilson
 
 Status = Literal["scored", "missed", "not-applicable", "failed"]
@@ -19,27 +19,91 @@ Pixels = NDArray[np.uint8]
 Crop = Pixels | tuple[Status, str]
 """What is to be recognized, or why there is nothing."""
 
-BATCH = 64
-HELD_BYTES = 2**27
-
 
 class Missed(Exception):
     """The object cannot be found in the picture; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One picture to score: a unique name, its arm, its true label, its cell (condition), and how to get the crop.
+class Shown:
+    """One way that a picture is shown to a recognizer: the view's name, the number of its jitter (0: none), the crop.
 
-    ``truth`` is None when nothing is known of the class. ``crop`` gives ``(H, W, 3)`` uint8 RGB; it raises
-    :class:`Missed`, or :class:`BadImage` when the picture cannot be decoded.
+    ``crop``: ``(H, W, 3)`` uint8 RGB, or (status, reason) when there is nothing to see. ``frame_px``, ``window_px``:
+    ``(4, 2)`` corners of the sticker and of the hole in it, in pixels of the crop; None where they are not known.
+    """
+
+    view: str
+    repeat: int
+    crop: Crop
+    frame_px: Array | None = None
+    window_px: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture to score: a unique name, the sha256 of its bytes, its arm, its true label, its cell (condition).
+
+    ``truth`` is None when nothing is known of the class. ``cluster`` names what hangs together: the pictures of one
+    burst, else the picture alone. ``show`` decodes the picture once and gives every view that was asked for; it never
+    raises for a bad picture: that is a status.
     """
 
     name: str
+    sha256: str
     arm: str
     truth: str | None
     cell: str
-    crop: Callable[[], Pixels]
+    cluster: str
+    show: Callable[[], Sequence[Shown]]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A crop that is to be noised: sample name, view, repeat, the recognizer's true label or None, pixels.
+
+    ``pixels``: ``(H, W, 3)`` uint8 RGB; corners as in :class:`Shown`.
+    """
+
+    name: str
+    view: str
+    repeat: int
+    truth: str | None
+    pixels: Pixels
+    frame_px: Array | None
+    window_px: Array | None
+
+
+NoisedPicture = Pixels | NDArray[np.float32] | tuple[Status, str]
+"""uint8 of any size; or float32 ``(H, W, 3)`` in [0, 1] of the recognizer's own size, scored as it is; or why none."""
+
+
+class Noise(Protocol):
+    """What is put between picture and recognizer. ``name`` and ``severity`` stand in the answers.
+
+    ``key`` is JSON that names it for good: constants, seed, place, versions.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def severity(self) -> int:
+        """How strong it is; 0 where the name says it."""
+        ...
+
+    @property
+    def key(self) -> JsonValue:
+        """What it is made of."""
+        ...
+
+    def on(self, recognizer: Recognizer) -> Callable[[Sequence[Seen]], Sequence[NoisedPicture]]:
+        """Called once for each recognizer (an attacker loads its network here), the result for each batch.
+
+        The result is never called by two threads at once; the same pictures come in the same batches.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +140,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Line(Answer):
+    """An answer as it is kept: with the hash of the picture that it was given to."""
+
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """Counts of one arm on one recognizer, and the rate of correct answers among the scored with its interval.
 
-    One row for each view, noise and severity.
+    One row for each view, noise and severity; jitters of a view are not counted.
     """
 
     arm: str
@@ -99,25 +170,86 @@ class Row:
     severity: int = 0
 
 
-def score(samples: Iterable[Sample], runners: Sequence[Runner], progress: Callable[[int], None]) -> Iterator[Answer]:
-    """Score all samples with all recognizers: exactly one :class:`Answer` for each pair, in the samples' order.
+@dataclass(slots=True)
+class Count:
+    """How many answers of each status, how many of them were judged, and how many of these are right."""
 
-    Memory is bounded by ``BATCH`` crops and ``HELD_BYTES``. ``progress`` is told the number of samples finished.
-    """
-    done = 0
-    for chunk, crops in _chunks(samples):
-        for runner in runners:
-            yield from _answers(runner, chunk, crops)
-        done += len(chunk)
-        progress(done)
+    scored: int = 0
+    missed: int = 0
+    not_applicable: int = 0
+    failed: int = 0
+    judged: int = 0
+    correct: int = 0
+
+    def add(self, answer: Answer) -> None:
+        """Count one more."""
+        self.scored += answer.status == "scored"
+        self.missed += answer.status == "missed"
+        self.not_applicable += answer.status == "not-applicable"
+        self.failed += answer.status == "failed"
+        self.judged += answer.correct is not None
+        self.correct += answer.correct is True
+
+    @property
+    def n(self) -> int:
+        """All answers."""
+        return self.scored + self.missed + self.not_applicable + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What a row counts. The order is that of the rows: first what is shown as it is; surrogates before held-out."""
+
+    changed: bool
+    view: str
+    noise: str
+    severity: int
+    arm: str
+    held_out: bool
+    model: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """Answers counted as they come. ``failures``: each reason of a failure, with how many answers failed for it."""
+
+    counts: dict[_Group, Count] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+
+    def add(self, answer: Answer) -> None:
+        """Count one more answer; a jitter counts only where it failed."""
+        if answer.status == "failed":
+            self.failures[answer.reason] = self.failures.get(answer.reason, 0) + 1
+        if answer.repeat == 0:
+            self.counts.setdefault(_group(answer), Count()).add(answer)
+
+    @property
+    def rows(self) -> list[Row]:
+        """One row for each group, in order."""
+        return [_row(group, self.counts[group]) for group in sorted(self.counts, key=_order)]
+
+
+def merged(tallies: Iterable[Tally]) -> Tally:
+    """Tallies of different recognizers as one."""
+    whole = Tally()
+    for each in tallies:
+        whole.counts.update(each.counts)
+        for reason, count in each.failures.items():
+            whole.failures[reason] = whole.failures.get(reason, 0) + count
+    return whole
+
+
+def is_primary(answer: Answer) -> bool:
+    """Whether it was given to the picture as a detector would cut it, with nothing put before it."""
+    return (answer.view, answer.repeat, answer.noise) == ("natural", 0, "none")
 
 
 def summarize(answers: Iterable[Answer]) -> list[Row]:
-    """Count the answers by arm and recognizer, in order of arm, surrogates before held-out recognizers."""
-    groups: dict[tuple[str, bool, str], list[Answer]] = {}
+    """Count the answers by view, noise, arm and recognizer; in that order, surrogates before held-out recognizers."""
+    tally = Tally()
     for answer in answers:
-        groups.setdefault((answer.arm, answer.held_out, answer.model), []).append(answer)
-    return [_row(arm, model, held_out, group) for (arm, held_out, model), group in sorted(groups.items())]
+        tally.add(answer)
+    return tally.rows
 
 
 def true_label(folder: str, labels: Sequence[str]) -> str | None:
@@ -129,107 +261,32 @@ def true_label(folder: str, labels: Sequence[str]) -> str | None:
     return None
 
 
-def _chunks(samples: Iterable[Sample]) -> Iterator[tuple[list[Sample], list[Crop]]]:
-    """Samples with their crops, until there are ``BATCH`` of them or more than ``HELD_BYTES``."""
-    chunk: list[Sample] = []
-    crops: list[Crop] = []
-    for sample in samples:
-        chunk.append(sample)
-        crops.append(_crop(sample))
-        if len(chunk) == BATCH or sum(crop.nbytes for crop in crops if not isinstance(crop, tuple)) > HELD_BYTES:
-            yield chunk, crops
-            chunk, crops = [], []
-    if chunk:
-        yield chunk, crops
+def _group(answer: Answer) -> _Group:
+    changed = (answer.view, answer.noise) != ("natural", "none")
+    return _Group(changed, answer.view, answer.noise, answer.severity, answer.arm, answer.held_out, answer.model)
 
 
-def _crop(sample: Sample) -> Crop:
-    try:
-        return sample.crop()
-    except Missed as error:
-        return "missed", str(error)
-    except BadImage as error:
-        return "failed", error.message
+def _order(group: _Group) -> tuple[bool, str, bool, str, int, str, bool, str]:
+    noised = group.noise != "none"
+    return group.changed, group.view, noised, group.noise, group.severity, group.arm, group.held_out, group.model
 
 
-def _answers(runner: Runner, samples: Sequence[Sample], crops: Sequence[Crop]) -> Iterator[Answer]:
-    truths = [_truth(sample, runner) for sample in samples]
-    usable = {i: crop for i, crop in enumerate(crops) if not isinstance(crop, tuple) and truths[i] != UNKNOWN}
-    by_index = dict(zip(usable, _probabilities(runner, list(usable.values())), strict=True))
-    for i, sample in enumerate(samples):
-        yield _answer(runner, sample, crops[i], truths[i], by_index.get(i))
-
-
-UNKNOWN = "\0unknown"
-"""A truth that is none of the recognizer's labels."""
-
-
-def _truth(sample: Sample, runner: Runner) -> str | None:
-    if sample.truth is None:
-        return None
-    return true_label(sample.truth, runner.contract.labels) or UNKNOWN
-
-
-def _answer(
-    runner: Runner,
-    sample: Sample,
-    crop: Crop,
-    truth: str | None,
-    scores: NDArray[np.float32] | str | None,
-) -> Answer:
-    contract = runner.contract
-    unknown = Answer(
-        sample.name, sample.arm, sample.cell, contract.name, contract.held_out, "failed", truth=sample.truth
-    )
-    if isinstance(crop, tuple):
-        return replace(unknown, status=crop[0], reason=crop[1])
-    if truth == UNKNOWN:
-        reason = f"{sample.truth!r} is none of the {len(contract.labels)} labels of {contract.name}"
-        return replace(unknown, status="not-applicable", reason=reason)
-    if scores is None or isinstance(scores, str):
-        return replace(unknown, reason=scores or "not scored", truth=truth)
-    best = int(scores.argmax())
-    predicted = contract.labels[best]
-    correct = None if truth is None else predicted == truth
-    probability = float(scores[best])
-    return replace(unknown, status="scored", truth=truth, predicted=predicted, probability=probability, correct=correct)
-
-
-def _probabilities(runner: Runner, crops: list[Pixels]) -> list[NDArray[np.float32] | str]:
-    """Probabilities per crop; when the batch fails, each crop alone, so that one bad answer costs one sample."""
-    if not crops:
-        return []
-    try:
-        return list(softmax(runner.logits(crops), runner.contract.output))
-    except BadModel as error:
-        if len(crops) == 1:
-            return [error.message]
-        return [_probabilities(runner, [crop])[0] for crop in crops]
-
-
-def softmax(logits: NDArray[np.float32], output: str) -> NDArray[np.float32]:
-    """``(B, n)`` logits → probabilities; a model that already gives probabilities is left alone."""
-    if output == "probabilities":
-        return logits
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def _row(arm: str, model: str, held_out: bool, group: Sequence[Answer]) -> Row:
-    count = Counter(answer.status for answer in group)
-    judged = [a.correct for a in group if a.correct is not None]
-    rate = wilson(sum(judged), len(judged))
+def _row(group: _Group, count: Count) -> Row:
+    rate = wilson(count.correct, count.judged)
     return Row(
-        arm=arm,
-        model=model,
-        held_out=held_out,
-        n=len(group),
-        scored=count["scored"],
-        missed=count["missed"],
-        not_applicable=count["not-applicable"],
-        failed=count["failed"],
-        correct=rate.correct if judged else None,
+        arm=group.arm,
+        model=group.model,
+        held_out=group.held_out,
+        n=count.n,
+        scored=count.scored,
+        missed=count.missed,
+        not_applicable=count.not_applicable,
+        failed=count.failed,
+        correct=rate.correct if count.judged else None,
         rate=rate.rate,
         low=rate.low,
         high=rate.high,
+        view=group.view,
+        noise=group.noise,
+        severity=group.severity,
     )

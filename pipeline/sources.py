@@ -3,50 +3,64 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calibration.camera import CameraModel
 from calibration.errors import BadImage, BadInput, MissingFile
-from calibration.files import read_bytes, readable_name
+from calibration.files import read_bytes, readable_name, sha256_bytes, sha256_file
+from calibration.region import Sticker
 from calibration.sheet import Sheet
 from capture.picture import PICTURE_SUFFIXES, decode_picture
 from capture.plan import Condition
 from capture.session import FrameRecord, Session
-from pipeline.localizing import LocalizedFrame, session_sheets, stored_picture
-from pipeline.score import Missed, Sample
+from pipeline.localizing import LocalizedFrame, session_camera, session_sheets, stored_picture
+from pipeline.score import Sample, Shown, Status
+from pipeline.views import ViewOrder, nothing_shown, place, views
 
-MIN_VISIBLE = 0.9
-"""A crop of which less than this share lies in the picture shows another object than the one that was asked for."""
+NATURAL = ViewOrder()
 
-Pixels = NDArray[np.uint8]
+
+MAX_BYTES = 2**30
+"""Larger files are no pictures that can be decoded: they are not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Pictures of a folder, each with the class that its own folder's name gives, or None."""
+    """Pictures of a folder, each with the class that its own folder's name gives, or None.
+
+    ``ignored``: what else is in it, by name: files with other suffixes, and links to folders, which are not followed.
+    """
 
     root: Path
     files: tuple[Path, ...]
     class_from_folder: bool
     label: str | None
+    ignored: tuple[str, ...] = ()
 
     def samples(self) -> Iterator[Sample]:
-        """One sample a file; the whole picture is the crop."""
+        """One sample a file, itself a cluster; the whole picture is what a recognizer is shown."""
         for path in self.files:
-            name = readable_name(path.relative_to(self.root).as_posix())
+            name = _name(path, self.root)
             truth = readable_name(path.parent.name) if self.class_from_folder else self.label
-            yield Sample(name=name, arm="images", truth=truth, cell=name, crop=_file_crop(path, name))
+            digest = _digest(path)
+            yield Sample(name, digest, "images", truth, name, name, partial(_show_file, path, name, digest))
 
 
 def list_folder(root: Path, *, class_from_folder: bool, label: str | None) -> Folder:
-    """All pictures below ``root``; :class:`BadInput` when there is none, or one has no class folder though asked."""
+    """All that is named like a picture below ``root``, links that lead nowhere and what is no file included.
+
+    These cannot be scored, and become ``failed``: nothing that looks like a picture is left out in silence.
+    :class:`BadInput` when there is none, or one has no class folder though asked.
+    """
     if not root.is_dir():
         raise MissingFile(f"{root} is not a folder of pictures", where=str(root))
-    files = tuple(sorted(p for p in _below(root) if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()))
+    found = sorted(_below(root))
+    files = tuple(path for path in found if path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir())
     if not files:
         accepted = ", ".join(sorted(PICTURE_SUFFIXES))
         raise BadInput(f"{root} holds no picture (accepted: {accepted})", where=str(root))
@@ -56,25 +70,61 @@ def list_folder(root: Path, *, class_from_folder: bool, label: str | None) -> Fo
             f"{stray.name} lies in {root} itself: with --class-from-folder each picture lies in its class's folder",
             where=str(stray),
         )
-    return Folder(root, files, class_from_folder, label)
+    taken = set(files)
+    return Folder(root, files, class_from_folder, label, tuple(_name(p, root) for p in found if p not in taken))
 
 
 def _below(root: Path) -> Iterator[Path]:
-    """All files below ``root``; links to folders are not followed."""
+    """All files below ``root``, and links to folders, which are not followed."""
 
     def refuse(error: OSError) -> None:
         raise MissingFile(f"cannot read {error.filename}: {error.strerror}", where=str(error.filename)) from error
 
-    for folder, _, names in os.walk(root, onerror=refuse):
+    for folder, folders, names in os.walk(root, onerror=refuse):
         yield from (Path(folder, name) for name in names)
+        yield from (path for name in folders if (path := Path(folder, name)).is_symlink())
 
 
-def session_samples(session: Session, localized: Sequence[LocalizedFrame]) -> Iterator[Sample]:
-    """One sample a frame: the natural crop, an upright box around the sticker, as a detector would cut it."""
-    sheets = session_sheets(session)
+def _name(path: Path, root: Path) -> str:
+    """The name as text, no two the same: what is no UTF-8 becomes an escape, so a backslash does, too."""
+    return readable_name(path.relative_to(root).as_posix().replace("\\", "\\\\"))
+
+
+def _digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes; empty where they cannot be read, which :func:`_show_file` then says."""
+    try:
+        return sha256_file(path) if path.is_file() and path.stat().st_size <= MAX_BYTES else ""
+    except (MissingFile, OSError):
+        return ""
+
+
+def _show_file(path: Path, name: str, digest: str) -> list[Shown]:
+    try:
+        return [Shown("natural", 0, decode_picture(_bytes(path, name, digest), name))]
+    except (BadImage, MissingFile) as error:
+        return nothing_shown(NATURAL, "failed", error.message)
+
+
+def _bytes(path: Path, name: str, digest: str) -> bytes:
+    """The bytes of that digest; what is no file is not opened: a pipe would never end."""
+    if path.exists() and not path.is_file():
+        raise BadImage(f"{name} is no file but a pipe, a socket or a device", where=name)
+    if path.exists() and path.stat().st_size > MAX_BYTES:
+        raise BadImage(f"{name} has {path.stat().st_size} bytes; at most {MAX_BYTES} are read", where=name)
+    data = read_bytes(path)
+    if sha256_bytes(data) != digest:
+        raise BadImage(f"{name} changed while it was scored", where=name)
+    return data
+
+
+def session_samples(
+    session: Session, localized: Sequence[LocalizedFrame], views: ViewOrder = NATURAL
+) -> Iterator[Sample]:
+    """One sample a frame, shown in the views that are asked for. Frames of one shot are one cluster."""
+    lab = _Lab(session_sheets(session), session_camera(session), views)
     by_index = {each.index: each for each in localized}
     for frame in session.frames:
-        yield _frame_sample(frame, by_index[frame.index], sheets)
+        yield _frame_sample(frame, by_index[frame.index], lab)
 
 
 def sheet_of(frame: FrameRecord, found: LocalizedFrame, sheets: Mapping[str, Sheet]) -> Sheet | None:
@@ -97,51 +147,53 @@ def condition_name(condition: Condition) -> str:
     return ", ".join(parts)
 
 
-def natural_crop(pixels: Pixels, corners_px: NDArray[np.float64]) -> Pixels:
-    """The upright box around ``(4, 2)`` corners, cut from ``(H, W, 3)``; a little beyond the border is filled with it.
+@dataclass(frozen=True, slots=True)
+class _Lab:
+    """What is known of a session besides its frames."""
 
-    :class:`Missed` when less than ``MIN_VISIBLE`` of the box lies in the picture.
-    """
-    low = np.floor(corners_px.min(axis=0) + 0.5).astype(int)
-    high = np.maximum(np.ceil(corners_px.max(axis=0) + 0.5).astype(int), low + 1)
-    size = np.array([pixels.shape[1], pixels.shape[0]])
-    inside = np.clip(np.minimum(high, size) - np.maximum(low, 0), 0, None)
-    if inside.prod() < MIN_VISIBLE * (high - low).prod():
-        raise Missed("the sticker is outside of the picture")
-    columns = np.clip(np.arange(low[0], high[0]), 0, size[0] - 1)
-    rows = np.clip(np.arange(low[1], high[1]), 0, size[1] - 1)
-    return np.ascontiguousarray(pixels[rows[:, None], columns[None, :]])
+    sheets: Mapping[str, Sheet]
+    camera: CameraModel | None
+    views: ViewOrder
 
 
-def _file_crop(path: Path, name: str) -> Callable[[], Pixels]:
-    def crop() -> Pixels:
-        try:
-            return decode_picture(read_bytes(path), name)
-        except MissingFile as error:
-            raise BadImage(error.message, where=name) from error
-
-    return crop
-
-
-def _frame_sample(frame: FrameRecord, found: LocalizedFrame, sheets: Mapping[str, Sheet]) -> Sample:
-    sheet = sheet_of(frame, found, sheets)
+def _frame_sample(frame: FrameRecord, found: LocalizedFrame, lab: _Lab) -> Sample:
+    sheet = sheet_of(frame, found, lab.sheets)
+    name = f"{frame.index:06d}"
     return Sample(
-        name=f"{frame.index:06d}",
-        arm=arm_of(frame, found, sheets),
+        name=name,
+        sha256=frame.sha256,
+        arm=arm_of(frame, found, lab.sheets),
         truth=sheet.target.label if sheet else None,
         cell=condition_name(frame.shot.condition) if frame.shot else "unplanned",
-        crop=_frame_crop(frame, found),
+        cluster=f"shot {frame.shot.index}" if frame.shot else name,
+        show=lambda: _show_frame(frame, found, lab, name),
     )
 
 
-def _frame_crop(frame: FrameRecord, found: LocalizedFrame) -> Callable[[], Pixels]:
-    def crop() -> Pixels:
-        if found.status == "failed":
-            raise BadImage(found.reason, where=frame.path.name)
-        if found.frame_corners_px is None:
-            raise Missed(found.reason)
-        if frame.shot and found.sheet != frame.shot.sheet:
-            raise Missed(f"the picture shows sheet {found.sheet}, the plan asked for {frame.shot.sheet}")
-        return natural_crop(stored_picture(frame), np.array(found.frame_corners_px))
+def _show_frame(frame: FrameRecord, found: LocalizedFrame, lab: _Lab, name: str) -> list[Shown]:
+    nothing = _nothing_to_see(frame, found)
+    if nothing or found.sheet is None or found.frame_corners_px is None:
+        return nothing_shown(lab.views, *(nothing or ("missed", found.reason)))
+    sheet = lab.sheets[found.sheet]
+    where = place(sheet, np.array(found.frame_corners_px), lab.camera, _sticker(sheet, lab.sheets.values()))
+    try:
+        return views(stored_picture(frame), where, lab.views, name)
+    except BadImage as error:
+        return nothing_shown(lab.views, "failed", error.message)
 
-    return crop
+
+def _nothing_to_see(frame: FrameRecord, found: LocalizedFrame) -> tuple[Status, str] | None:
+    """Status and reason where what was asked for is not in the frame."""
+    if found.status != "found":
+        return ("failed" if found.status == "failed" else "missed"), found.reason
+    if frame.shot and found.sheet != frame.shot.sheet:
+        return "missed", f"the picture shows sheet {found.sheet}, the plan asked for {frame.shot.sheet}"
+    return None
+
+
+def _sticker(sheet: Sheet, sheets: Iterable[Sheet]) -> Sticker | None:
+    """The sticker's shape; of a bare sheet that of the others, in whose place it is."""
+    alike = (
+        each for each in (sheet, *sheets) if each.sticker and (each.frame, each.inner) == (sheet.frame, sheet.inner)
+    )
+    return next((each.sticker for each in alike), None)

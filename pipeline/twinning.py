@@ -21,7 +21,8 @@ from capture.session import Session
 from pipeline.derived import derived_path
 from pipeline.localizing import stored_picture
 from pipeline.recognizers import Provider, Recognizer, Runner, open_session
-from pipeline.score import softmax, true_label
+from pipeline.answering import softmax
+from pipeline.score import true_label
 from pipeline.sources import natural_crop
 from pipeline.twin import PROMISED, TWIN, LeftOut, Measures, Rung, TwinAnswer, TwinCell, TwinFiles, Twins
 from pipeline.twin_color import PrintColor

@@ -23,14 +23,16 @@ from capture.picture import decode_picture
 from patches.artwork import load_artwork
 from patches.layout import SheetOrder, lay_out
 from patches.patch import PatchGeometry
+from pipeline.answering import Answerer
 from pipeline.cli.app import main
 from pipeline.cli.models import _size
-from pipeline.cli.sessions import _names
+from pipeline.cli.scoring import model_names
 from pipeline.config import load_settings
 from pipeline.declaring import add_model
+from pipeline.engine import Limits, score
 from pipeline.lab import create_lab, read_sheets
 from pipeline.recognizers import Recognizer, Runner, open_session
-from pipeline.score import score, true_label
+from pipeline.score import true_label
 from pipeline.sources import list_folder
 
 LABELS = ["a", "b", "c"]
@@ -114,7 +116,7 @@ def test_json_of_absurd_depth_is_no_json(tmp_path):
         ("..", "unnamed"),
     ],
 )
-def test_labels_of_users_become_file_names(word, name):
+def test_labels_of_users_become_filemodel_names(word, name):
     assert in_file_name(word) == name
     assert len(in_file_name(word * 100)) <= 60
 
@@ -139,14 +141,14 @@ def test_a_file_name_that_is_no_text_can_be_written_down(tmp_path):
 
 
 def test_large_pictures_are_not_held_all_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.score.HELD_BYTES", 3000)
-    paths = [picture(tmp_path / f"{i}.png") for i in range(7)]
+    batches: list[int] = []
+    monkeypatch.setattr(Answerer, "answers", lambda self, part: batches.append(len(part.items)) or [])
+    for i in range(7):
+        picture(tmp_path / f"{i}.png")
     folder = list_folder(tmp_path, class_from_folder=False, label="a")
-    runner = tiny_runner(tmp_path)
-    done: list[int] = []
-    answers = list(score(folder.samples(), [runner], done.append))
-    assert [answer.sample for answer in answers] == [path.name for path in paths]
-    assert done == [3, 6, 7]
+    answerer = Answerer(Recognizer(added(tiny_model(tmp_path / "net.onnx")), tmp_path / "models"), "cpu")
+    list(score(folder.samples(), [answerer], lambda done: None, limits=Limits(held_bytes=3000)))
+    assert batches == [3, 3, 1]
 
 
 def test_a_picture_with_a_damaged_note_is_a_picture(tmp_path):
@@ -183,7 +185,7 @@ def test_an_answer_fits_through_any_pipe(tmp_path):
 @pytest.mark.parametrize("models", ["", ","])
 def test_no_model_at_all_is_not_every_model(models):
     with pytest.raises(BadUsage, match="--models"):
-        _names([models])
+        model_names([models])
 
 
 def drawing(folder: Path, size: tuple[int, int]) -> Path:

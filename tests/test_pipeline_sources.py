@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,61 +10,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calibration.errors import BadImage, BadInput, MissingFile
-from calibration.files import read_document
+from calibration.errors import BadInput, MissingFile
+from calibration.files import read_document, sha256_file
 from calibration.sheet import Sheet
 from capture.plan import Condition
-from capture.session import Session, read_session
-from pipeline.localizing import LocalizedFrame, localize_session
-from pipeline.score import Missed, Sample
-from pipeline.sources import condition_name, list_folder, natural_crop, session_samples
-
-# The natural crop
+from capture.session import FrameRecord, Session, read_session
+from pipeline.localizing import LocalizedFrame, localize_session, stored_picture
+from pipeline.score import Crop, Sample
+from pipeline.sources import condition_name, list_folder, session_samples
+from pipeline.views import VIEWS, ViewOrder
 
 
 def numbered(height: int = 40, width: int = 60) -> np.ndarray:
     """``(height, width, 3)``: row, column, 7."""
     rows, columns = np.mgrid[:height, :width].astype(np.uint8)
     return np.dstack([rows, columns, np.full_like(rows, 7)])
-
-
-def corners(left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-
-
-@pytest.mark.parametrize(
-    ("box", "rows", "columns"),
-    [
-        (corners(9.5, 4.5, 19.5, 14.5), (5, 14), (10, 19)),
-        (corners(10, 5, 19, 14), (5, 14), (10, 19)),
-        (corners(10.2, 5.2, 19.4, 14.3), (5, 14), (10, 19)),
-        (corners(-0.5, -0.5, 59.5, 39.5), (0, 39), (0, 59)),
-        (corners(10, 5, 10, 5), (5, 5), (10, 10)),
-        (np.array([[20, 5], [30, 15], [20, 25], [10, 15]]), (5, 25), (10, 30)),
-    ],
-)
-def test_the_crop_is_the_upright_box_of_whole_pixels(box: np.ndarray, rows: tuple[int, int], columns: tuple[int, int]):
-    """Pixel (0, 0) has its center there: a box from 9.5 to 19.5 holds the pixels 10 to 19."""
-    crop = natural_crop(numbered(), box)
-    assert (crop[0, 0, 0], crop[-1, -1, 0]) == rows
-    assert (crop[0, 0, 1], crop[-1, -1, 1]) == columns
-    assert crop.shape == (rows[1] - rows[0] + 1, columns[1] - columns[0] + 1, 3)
-    assert crop.flags.c_contiguous
-
-
-def test_a_little_beyond_the_border_is_filled_with_the_border():
-    crop = natural_crop(numbered(), corners(-1.5, 4.5, 18.5, 24.5))
-    assert crop.shape == (20, 20, 3)
-    assert (crop[:, 0] == crop[:, 1]).all()
-    assert crop[0, :3, 1].tolist() == [0, 0, 1]
-
-
-@pytest.mark.parametrize(
-    "box", [corners(-5, 5, 15, 25), corners(50, 5, 70, 25), corners(100, 100, 120, 120), corners(-30, -30, -10, -10)]
-)
-def test_a_sticker_that_is_mostly_elsewhere_is_missed(box: np.ndarray):
-    with pytest.raises(Missed, match="outside of the picture"):
-        natural_crop(numbered(), box)
 
 
 # Frames of a session
@@ -87,6 +48,12 @@ def first(session: Session, found: LocalizedFrame) -> Sample:
     return next(session_samples(replace(session, frames=session.frames[:1]), [found]))
 
 
+def seen(sample: Sample) -> Crop:
+    """What is shown in the only view."""
+    (shown,) = sample.show()
+    return shown.crop
+
+
 def test_a_frame_is_one_sample_of_its_arm_and_condition(session: Session, localized: list[LocalizedFrame]):
     samples = list(session_samples(session, localized))
     assert [each.name for each in samples] == [f"{frame.index:06d}" for frame in session.frames]
@@ -95,25 +62,58 @@ def test_a_frame_is_one_sample_of_its_arm_and_condition(session: Session, locali
     assert {each.cell for each in samples} == {"1200 mm, yaw 0°, day", "2200 mm, yaw 0°, day"}
 
 
+def test_frames_of_one_shot_are_one_cluster(session: Session, localized: list[LocalizedFrame]):
+    samples = list(session_samples(session, localized))
+    assert [each.sha256 for each in samples] == [frame.sha256 for frame in session.frames]
+    assert [each.cluster for each in samples] == [f"shot {frame.shot.index}" for frame in session.frames]
+    again = replace(session.frames[0], index=1)
+    burst = replace(session, frames=(session.frames[0], again))
+    both = session_samples(burst, [localized[0], localized[0].model_copy(update={"index": 1})])
+    assert [(each.name, each.cluster) for each in both] == [("000000", "shot 0"), ("000001", "shot 0")]
+
+
 def test_the_crop_is_the_sticker_and_holds_no_tag(session: Session, localized: list[LocalizedFrame]):
     for sample, found in zip(session_samples(session, localized), localized, strict=True):
         box = np.array(found.frame_corners_px)
         size = np.ptp(box, axis=0)
-        assert np.abs(np.array(sample.crop().shape[1::-1]) - size).max() <= 2
+        shown = sample.show()
+        assert [(each.view, each.repeat) for each in shown] == [("natural", 0)]
+        assert np.abs(np.array(shown[0].crop.shape[1::-1]) - size).max() <= 2
+        np.testing.assert_allclose(shown[0].frame_px + np.floor(box.min(axis=0) + 0.5), box, atol=0.01)
         tags = np.array(found.tag_corners_px).reshape(-1, 2)
         assert not ((tags > box.min(axis=0) - 1) & (tags < box.max(axis=0) + 1)).all(axis=1).any()
 
 
-def test_what_cannot_be_cropped_says_why(session: Session, localized: list[LocalizedFrame]):
+def test_a_frame_is_decoded_once_for_all_views(
+    session: Session, localized: list[LocalizedFrame], monkeypatch: pytest.MonkeyPatch
+):
+    read: list[int] = []
+
+    def counting(frame: FrameRecord) -> np.ndarray:
+        read.append(frame.index)
+        return stored_picture(frame)
+
+    monkeypatch.setattr("pipeline.sources.stored_picture", counting)
+    order = ViewOrder(tuple(VIEWS), jitter=2, seed=session.header.seed)
+    samples = list(session_samples(session, localized, order))
+    assert not read
+    shown = samples[0].show()
+    assert read == [0]
+    assert tuple((each.view, each.repeat) for each in shown) == order.shown
+    assert not [each for each in shown if isinstance(each.crop, tuple)]
+
+
+def test_what_cannot_be_shown_says_why(session: Session, localized: list[LocalizedFrame]):
     found = localized[0]
     lost = LocalizedFrame(index=0, status="missed", reason="1 of 4 tags usable")
-    with pytest.raises(Missed, match="1 of 4 tags usable"):
-        first(session, lost).crop()
-    with pytest.raises(BadImage, match="torn"):
-        first(session, LocalizedFrame(index=0, status="failed", reason="torn")).crop()
+    assert seen(first(session, lost)) == ("missed", "1 of 4 tags usable")
+    assert seen(first(session, LocalizedFrame(index=0, status="failed", reason="torn"))) == ("failed", "torn")
     other = found.model_copy(update={"sheet": "blank-00000000"})
-    with pytest.raises(Missed, match=f"shows sheet blank-00000000, the plan asked for {found.sheet}"):
-        first(session, other).crop()
+    reason = f"the picture shows sheet blank-00000000, the plan asked for {found.sheet}"
+    assert seen(first(session, other)) == ("missed", reason)
+    changed = replace(session, frames=(replace(session.frames[0], sha256="0" * 64),))
+    status, reason = seen(first(changed, found))
+    assert (status, "other bytes than were recorded" in reason) == ("failed", True)
 
 
 def test_without_a_plan_the_tags_say_the_arm(session: Session, localized: list[LocalizedFrame]):
@@ -169,7 +169,9 @@ def test_a_folder_gives_each_picture_once_in_order(folder: Path):
     assert [each.name for each in samples] == ["stop/.hidden.png", "stop/a.JPG", "stop/b.png", "yield/deep/er/c.bmp"]
     assert [each.truth for each in samples] == ["stop", "stop", "stop", "er"]
     assert {each.arm for each in samples} == {"images"}
-    assert (samples[2].crop() == numbered()).all()
+    assert (seen(samples[2]) == numbered()).all()
+    assert [each.cluster for each in samples] == [each.name for each in samples]
+    assert samples[2].sha256 == sha256_file(folder / "stop" / "b.png")
 
 
 def test_one_label_for_all_or_none(folder: Path):
@@ -180,8 +182,51 @@ def test_one_label_for_all_or_none(folder: Path):
 def test_a_file_that_goes_away_meanwhile_is_one_failed_sample(folder: Path):
     samples = list(list_folder(folder, class_from_folder=True, label=None).samples())
     (folder / "stop" / "b.png").unlink()
-    with pytest.raises(BadImage):
-        samples[2].crop()
+    status, reason = seen(samples[2])
+    assert (status, "b.png: No such file" in reason) == ("failed", True)
+
+
+def test_a_file_that_changes_meanwhile_is_not_scored_as_another(folder: Path):
+    samples = list(list_folder(folder, class_from_folder=True, label=None).samples())
+    (folder / "stop" / "b.png").write_bytes((folder / "yield" / "deep" / "er" / "c.bmp").read_bytes())
+    assert seen(samples[2]) == ("failed", "stop/b.png changed while it was scored")
+
+
+def test_what_is_no_picture_by_its_name_is_counted_by_it(folder: Path, tmp_path: Path):
+    (folder / "stop" / "Thumbs.db").touch()
+    (folder / "elsewhere").symlink_to(tmp_path)
+    (folder / "linked.png").symlink_to(tmp_path)
+    listed = list_folder(folder, class_from_folder=False, label=None)
+    assert len(listed.files) == 4
+    assert listed.ignored == ("elsewhere", "linked.png", "stop/Thumbs.db", "stop/notes.txt")
+
+
+def test_what_is_named_like_a_picture_and_is_none_fails_and_does_not_wait(folder: Path):
+    os.mkfifo(folder / "pipe.png")
+    (folder / "nowhere.png").symlink_to(folder / "gone.png")
+    (folder / "endless.png").symlink_to("/dev/zero")
+    found = {each.name: each for each in list_folder(folder, class_from_folder=False, label=None).samples()}
+    assert len(found) == 7
+    crops = {name: seen(sample) for name, sample in found.items()}
+    assert "no file but a pipe" in crops["pipe.png"][1]
+    assert "no file but a pipe" in crops["endless.png"][1]
+    assert "No such file" in crops["nowhere.png"][1]
+    assert {crops[name][0] for name in ("pipe.png", "nowhere.png", "endless.png")} == {"failed"}
+
+
+def test_files_too_large_to_be_read_are_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pipeline.sources.MAX_BYTES", 10)
+    (sample, *_) = list_folder(folder, class_from_folder=False, label=None).samples()
+    assert seen(sample)[1].endswith("bytes; at most 10 are read")
+    assert sample.sha256 == ""
+
+
+def test_no_two_files_have_the_same_name(tmp_path: Path):
+    for name in (b"n\xfe.png", rb"n\xfe.png", "é.png".encode(), "e\u0301.png".encode(), b"a b\n.png"):
+        Image.fromarray(numbered()).save(tmp_path / os.fsdecode(name))
+    names = [each.name for each in list_folder(tmp_path, class_from_folder=False, label=None).samples()]
+    assert len(set(names)) == len(names) == 5
+    assert r"n\xfe.png" in names
 
 
 def test_folders_without_pictures_are_refused(folder: Path, tmp_path: Path):

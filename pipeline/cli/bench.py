@@ -196,6 +196,29 @@ def train(
     return speed_result(bench_train(art=art or Path(sys.prefix) / "dpcam-art", effort=effort, seed=seed or 0))
 
 
+@command(group, "score")
+def score(
+    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: fewer pictures and turns.")] = False,
+    pictures: Annotated[int | None, typer.Option(help="In a turn; 2000, or 480 with --quick.", min=100)] = None,
+    turns: Annotated[int | None, typer.Option(help="7, or 3 with --quick.", min=1)] = None,
+    long: Annotated[
+        int | None, typer.Option(help="Pictures of the one long run; 100000, or 960 with --quick.", min=500)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads side by side; as many as there are cores.", min=1, max=256)
+    ] = None,
+    seed: SeedOption = None,
+) -> Result:
+    """Score files with six recognizers, beside bare decoding and bare networks; long runs, one recognizer more."""
+    from pipeline.cli.output import progress_bar
+    from pipeline.score_bench import FULL, QUICK, Effort, bench_score, score_result
+
+    usual = QUICK if quick else FULL
+    effort = Effort(pictures or usual.pictures, turns or usual.turns, long or usual.long)
+    with progress_bar("score") as progress:
+        return score_result(bench_score(effort, workers=workers, seed=seed or 0, progress=progress))
+
+
 @command(group, "patches")
 def patches(
     dataset: Annotated[

@@ -13,7 +13,8 @@ from pipeline.cli.asking import Asking
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import note, progress_bar
-from pipeline.cli.sessions import count_lines, score_table, verdict_errors, verdict_lines
+from pipeline.cli.scoring import count_lines, score_table
+from pipeline.cli.sessions import verdict_errors, verdict_lines
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:

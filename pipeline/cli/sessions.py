@@ -1,8 +1,8 @@
-"""``dpcam capture``, ``localize`` and ``score``."""
+"""``dpcam capture`` and ``localize``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -10,24 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from calibration.errors import BadUsage, DpcamError, Incomplete, Interrupted, LimitNotMet
+from calibration.errors import DpcamError, Incomplete, Interrupted, LimitNotMet
 from pipeline.cli.asking import Asking
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import note, progress_bar
-from pipeline.result import Result, Table
+from pipeline.cli.scoring import ModelsOption, ProviderOption, count_lines, model_names, score_table
+from pipeline.result import Result
 
 if TYPE_CHECKING:
     from capture.runner import Progress
     from pipeline.capturing import CaptureOrder, Live
-    from pipeline.score import Row
-    from pipeline.scoring import Scores
     from pipeline.statistics import Judgement
 
 SessionArgument = Annotated[Path, typer.Argument(help="The session folder.", metavar="SESSION")]
-ModelsOption = Annotated[
-    list[str] | None, typer.Option("--models", help="Only these recognizers; repeat, or separate by commas.")
-]
 SERVE_AT = "127.0.0.1:8765"
 ServeOption = Annotated[
     str | None,
@@ -37,14 +33,12 @@ RigOption = Annotated[
     Literal["auto", "operator", "exec", "serial", "http", "none"] | None,
     typer.Option(help="What arranges the scene; set up under [rig] in lab.toml."),
 ]
-ProviderOption = Annotated[Literal["cpu", "cuda"], typer.Option(help="Execution provider, enforced.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     command(app, "capture", bare={"--serve": SERVE_AT})(capture)
     command(app, "localize")(localize)
-    command(app, "score")(score)
 
 
 def capture(
@@ -173,68 +167,6 @@ def localize(session: SessionArgument, lab: LabOption = Path()) -> Result:
     return Result(data=data, lines=lines, errors=problems)
 
 
-def score(
-    session: Annotated[Path | None, typer.Argument(help="The session folder.", metavar="[SESSION]")] = None,
-    images: Annotated[Path | None, typer.Option(help="Score this folder of pictures instead of a session.")] = None,
-    class_from_folder: Annotated[
-        bool, typer.Option("--class-from-folder", help="A picture's class is its folder's name: label or index.")
-    ] = False,
-    label: Annotated[str | None, typer.Option(help="The class that all pictures of --images show.")] = None,
-    models: ModelsOption = None,
-    provider: ProviderOption = "cpu",
-    out: Annotated[Path | None, typer.Option(help="With --images: keep the answers in this folder.")] = None,
-    lab: LabOption = Path(),
-) -> Result:
-    """Score a session, or a folder of pictures, with every recognizer of the bench."""
-    from capture.session import read_session
-    from pipeline.lab import select_recognizers
-    from pipeline.recognizers import require_provider
-    from pipeline.scoring import score_folder, score_session
-    from pipeline.sources import list_folder
-
-    if (session is None) == (images is None):
-        raise BadUsage("give either a SESSION or --images FOLDER")
-    if session and (class_from_folder or label or out):
-        raise BadUsage("--class-from-folder, --label and --out go with --images: a session knows its classes")
-    if class_from_folder and label:
-        raise BadUsage("--class-from-folder and --label exclude each other")
-    require_provider(provider)
-    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), _names(models))
-    with progress_bar("scoring") as bar:
-        if images is not None:
-            folder = list_folder(images, class_from_folder=class_from_folder, label=label)
-            total = len(folder.files)
-            scores = score_folder(folder, recognizers, provider, out, lambda n: bar(n / total, str(n)))
-        else:
-            opened = read_session(session or Path())
-            total = max(len(opened.frames), 1)
-            scores = score_session(opened, recognizers, provider, lambda n: bar(n / total, str(n)))
-    return _score_result(scores)
-
-
-def score_table(rows: Sequence[Row]) -> Table:
-    """Recognizers down, arms across: the share of right answers with its 95 % interval, in percent."""
-    arms = list(dict.fromkeys(row.arm for row in rows))
-    by_place = {(row.model, row.arm): row for row in rows}
-    models = sorted({(row.held_out, row.model) for row in rows})
-    cells = tuple(
-        (f"{model}\n{'held out' if held_out else ''}", *(_cell(by_place.get((model, arm))) for arm in arms))
-        for held_out, model in models
-    )
-    return Table("Right answers, %, with 95 % interval", ("recognizer", *arms), cells)
-
-
-def count_lines(rows: Sequence[Row]) -> list[str]:
-    """How many shots the rates stand on, and what is not in them, with its denominator."""
-    counts = sorted({row.scored for row in rows})
-    shots = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
-    lines = [f"each rate over {shots} scored pictures"]
-    for name, key in (("missed", "missed"), ("not applicable", "not_applicable"), ("failed", "failed")):
-        found = [f"{getattr(row, key)} of {row.n} ({row.arm}, {row.model})" for row in rows if getattr(row, key)]
-        lines += [f"{name}: {', '.join(found[:6])}{' ...' if len(found) > 6 else ''}"] if found else []
-    return lines
-
-
 def verdict_lines(judgement: Judgement | None) -> list[str]:
     """The verdict in words."""
     return [f"{judgement.verdict}: {judgement.sentence}"] if judgement else ["no plan, so no rule and no verdict"]
@@ -247,23 +179,6 @@ def verdict_errors(judgement: Judgement | None) -> list[DpcamError]:
     return [LimitNotMet(f"verdict {judgement.verdict}: {judgement.sentence}")]
 
 
-def _score_result(scores: Scores) -> Result:
-    failed = sum(row.failed for row in scores.rows)
-    data = {
-        "files": scores.files,
-        "rows": [asdict(row) for row in scores.rows],
-        "scores": str(scores.path) if scores.path else None,
-    }
-    reasons = sorted({answer.reason for answer in scores.answers if answer.status == "failed"})
-    errors = [_incomplete(f"{failed} answers failed: {reasons[0]}", reasons[0])] if failed else []
-    return Result(
-        data=data,
-        tables=[score_table(scores.rows)],
-        lines=[f"{scores.files} pictures", *count_lines(scores.rows)],
-        errors=errors,
-    )
-
-
 def _show(step: Progress, bar: Callable[[float, str], None]) -> None:
     if step.kind != "frame" and step.shot is not None:
         note(f"{step.kind} shot {step.shot.index} ({step.shot.arm}): {step.reason}")
@@ -272,20 +187,5 @@ def _show(step: Progress, bar: Callable[[float, str], None]) -> None:
     bar(step.done / step.total if step.total else 0.0, str(step.done))
 
 
-def _names(models: list[str] | None) -> list[str] | None:
-    if models is None:
-        return None
-    names = [name.strip() for each in models for name in each.split(",") if name.strip()]
-    if not names:
-        raise BadUsage("--models names no recognizer", where="--models")
-    return names
-
-
 def _incomplete(message: str, where: str) -> Incomplete:
     return Incomplete(message, where=where)
-
-
-def _cell(row: Row | None) -> str:
-    if row is None or row.rate is None or row.low is None or row.high is None:
-        return "–"
-    return f"{100 * row.rate:.1f}\n{100 * row.low:.0f}–{100 * row.high:.0f}"

@@ -13,7 +13,8 @@ from calibration.errors import DpcamError, Incomplete
 from pipeline.cli.command import LabOption, SeedOption, command
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
-from pipeline.cli.sessions import ModelsOption, ProviderOption, SessionArgument, _names
+from pipeline.cli.scoring import ModelsOption, ProviderOption, model_names
+from pipeline.cli.sessions import SessionArgument
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def twin(
 
     require_provider(provider)
     opened = read_session(session)
-    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), _names(models))
+    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), model_names(models))
     response = read_document(color, ColorResponse) if color else None
     order = TwinOrder(arm, provider, response, seed or 0)
     with progress_bar("rendering twins") as bar:

@@ -62,11 +62,12 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A figure: its title, the SVG (drawn by :mod:`pipeline.report.figures`), and the same in words."""
+    """A figure: its title, the SVG (drawn by :mod:`pipeline.report.figures`) or PNG, and the same in words."""
 
     title: str
     svg: str
     words: str
+    png: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

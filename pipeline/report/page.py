@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -161,7 +162,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, number=_number, points=_points, clip=_clip, numeric=_numeric)
+    environment.filters.update(percent=_percent, number=_number, points=_points, clip=_clip, numeric=_numeric, base64=_base64)
     environment.tests.update(patch=is_patch)
     return environment
 
@@ -182,6 +183,10 @@ def _numeric(rows: Sequence[Sequence[str]], column: int) -> bool:
     """Whether a column of a table holds numbers, and stands flush right."""
     cells = [row[column] for row in rows if row[column] not in ("", "–")]
     return bool(cells) and all(NUMBER.match(cell) for cell in cells)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _clip(text: str, most: int = MAX_TEXT) -> str:
