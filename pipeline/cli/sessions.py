@@ -15,7 +15,6 @@ from pipeline.cli.asking import Asking
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import note, progress_bar
-from pipeline.cli.scoring import ModelsOption, ProviderOption, count_lines, model_names, score_table
 from pipeline.result import Result
 
 if TYPE_CHECKING:

@@ -162,7 +162,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, number=_number, points=_points, clip=_clip, numeric=_numeric, base64=_base64)
+    environment.filters.update(
+        percent=_percent, number=_number, points=_points, clip=_clip, numeric=_numeric, base64=_base64
+    )
     environment.tests.update(patch=is_patch)
     return environment
 

@@ -1,4 +1,4 @@
-"""What the analysis of a session says, as a section: comparisons, transfer, repeatability, what distance and angle do."""
+"""What the analysis of a session says, as a section: comparisons, transfer, repeats, what distance and angle do."""
 
 from __future__ import annotations
 
@@ -48,18 +48,22 @@ def _detectable(found: Detectable) -> str:
     if found.points is None:
         return f"Minimum detectable effect: none{reason}."
     return (
-        f"Minimum detectable effect: {found.points:.1f} points give PASS in {found.power:.0%} of sessions as variable as "
-        f"this one{reason}."
+        f"Minimum detectable effect: {found.points:.1f} points give PASS in {found.power:.0%} of sessions as variable "
+        f"as this one{reason}."
     )
 
 
 def _gains(transfers: Sequence[Transfer]) -> Table:
-    rows = [_gain(each) for transfer in transfers for each in (*transfer.by_recognizer[::-1],)]
+    rows = [_gain(each) for transfer in transfers for each in sorted(transfer.by_recognizer, key=_held_out_first)]
     return Table(
-        "Each arm against the baseline, on each recognizer, in points with interval; Holm over the recognizers of a kind.",
+        "Each arm against the baseline on each recognizer, in points with interval; Holm over recognizers of a kind.",
         ("Arm", "Recognizer", "Kind", "Difference", "p", "p (Holm)", "Test", "Conditions"),
         tuple(rows),
     )
+
+
+def _held_out_first(one: Contrast) -> bool:
+    return not one.held_out
 
 
 def _gain(one: Contrast) -> tuple[str, ...]:
@@ -110,8 +114,8 @@ def _repeats(found: Sequence[Repeatability]) -> Table:
         if not one.reason
     )
     return Table(
-        "Repeats of the same condition: half of them against the other half (A/A), standard deviation of the rate, by how "
-        "much two sessions alike differ at most in 95 of 100 cases (points), pairs of answers that changed (%).",
+        "Repeats of the same condition: half of them against the other half (A/A), standard deviation of the rate, by "
+        "how much two sessions alike differ at most in 95 of 100 cases (points), pairs of answers that changed (%).",
         ("Arm", "Recognizers", "Conditions", "Shots", "A/A", "Deviation", "Limit", "Changed"),
         rows,
     )

@@ -20,7 +20,7 @@ def twin_section(twins: Twins) -> Section:
     words = (
         f"The patch {twins.arm} was rendered into the shots of {' and '.join(twins.bases)}, and scored; then one property "
         "of print and camera after the other was given to it, as measured. What is left between this twin and the real "
-        f"sticker is not explained. Measured: {measures_text(twins.measures)}.",
+        f"sticker is unexplained. Measured: {measures_text(twins.measures)}.",
         *(f"Left out: {each.name}, {each.reason}." for each in twins.left_out[:5]),
     )
     data: JsonValue = {
