@@ -48,7 +48,7 @@ def twin() -> Section:
 
 
 def test_statistics_say_what_was_compared_and_how(statistics: Section) -> None:
-    gains, kept, conditions, repeats, slopes, levels = statistics.tables
+    kept, gains, conditions, repeats, slopes, levels = statistics.tables
     assert [row[:3] for row in gains.rows] == [
         (arm, model, kind)
         for arm in ("label", TARGET)

@@ -34,6 +34,7 @@ MAX_MAPS = 24
 MAX_CELLS = 12_000
 MAX_LINES = 400
 MAX_SAID = 3
+FOLD_FROM = 15
 MAX_TEXT = 300
 """Bounds that keep the page readable, and under 15 MB; what is left out is counted on the page."""
 
@@ -45,6 +46,7 @@ BOUNDS = {
     "max_maps": MAX_MAPS,
     "max_lines": MAX_LINES,
     "max_said": MAX_SAID,
+    "fold_from": FOLD_FROM,
 }
 
 NUMBER = re.compile(r"[+−-]?[\d.,]+( (%|points?|px|ms))?( to [+−-]?[\d.]+)?$")
@@ -111,7 +113,7 @@ def _contents(report: ReportInput, *more: Section | None) -> list[tuple[str, str
         "provenance": "Provenance",
     }
     handed_in = {one.key: one.title for one in (report.statistics, *more, report.twin) if one}
-    order = ("tested", "statistics", "accuracy", "maps", "noises", "views", "turned", "leak", "twin")
+    order = ("tested", "accuracy", "maps", "statistics", "noises", "views", "turned", "leak", "twin")
     titles = own | handed_in
     return [(key, titles[key]) for key in (*order, "coverage", "examples", "skipped", "provenance") if key in titles]
 

@@ -8,6 +8,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from pipeline.analysis import Analysis, Transfer
 from pipeline.report.content import Section
+from pipeline.report.digest import in_order
 from pipeline.result import Table
 from pipeline.statistics import Effect
 from pipeline.statistics.contrasts import Contrast
@@ -21,9 +22,11 @@ _ANALYSIS: TypeAdapter[Analysis] = TypeAdapter(Analysis)
 
 def statistics_section(analysis: Analysis) -> Section:
     """Tables of what there is; the JSON form holds the whole analysis."""
+    transfers = {each.arm: each for each in analysis.transfer}
+    ordered = [transfers[arm] for arm in in_order(transfers)]
     tables = [
-        _gains(analysis.transfer),
-        _kept(analysis.transfer),
+        _kept(ordered),
+        _gains(ordered),
         _conditions(analysis.by_condition),
         _repeats(analysis.repeatability),
         *(_heterogeneity(analysis.heterogeneity) if analysis.heterogeneity else ()),

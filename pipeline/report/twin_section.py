@@ -18,9 +18,9 @@ def twin_section(twins: Twins) -> Section:
     """The figure, and a table for each kind of recognizers; the JSON form holds every step of the ladders."""
     tables = tuple(_table(twins, held_out) for held_out in (True, False))
     words = (
-        f"The patch {twins.arm} was rendered into the shots of {' and '.join(twins.bases)}, and scored; then one property "
-        "of print and camera after the other was given to it, as measured. What is left between this twin and the real "
-        f"sticker is unexplained. Measured: {measures_text(twins.measures)}.",
+        f"The patch {twins.arm} was rendered into the shots of {' and '.join(twins.bases)}, and scored; then one "
+        "property of print and camera after the other was given to it, as measured. What is left between this twin and "
+        f"the real sticker is unexplained. Measured: {measures_text(twins.measures)}.",
         *(f"Left out: {each.name}, {each.reason}." for each in twins.left_out[:5]),
     )
     data: JsonValue = {
