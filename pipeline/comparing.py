@@ -13,7 +13,7 @@ from pipeline.report.digest import in_order
 from pipeline.report.hearing import is_plain
 from pipeline.reporting import is_simulated
 from pipeline.result import Table
-from pipeline.score import Answer, Row
+from pipeline.score import Answer, Row, is_primary
 from pipeline.scoring import score_session
 from pipeline.statistics import by_cell, paired_effect
 
@@ -213,7 +213,7 @@ def _cells(answers: Iterable[Answer]) -> Cells:
     """(arm, recognizer) → (condition, right) of every judged answer to a picture as it is."""
     found: Cells = {}
     for answer in answers:
-        if answer.correct is not None and is_plain(answer) and answer.repeat == 0:
+        if answer.correct is not None and is_primary(answer):
             found.setdefault((answer.arm, answer.model), []).append((answer.cell, answer.correct))
     return found
 

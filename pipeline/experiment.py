@@ -77,7 +77,7 @@ class Experiment:
             patches=patches,
             session=captured.session,
             report=done.path,
-            rows=done.scores.rows,
+            rows=done.rows,
             judgement=done.judgement,
             seconds=round(time.monotonic() - started, 1),
         )

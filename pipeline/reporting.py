@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calibration.sheet import Sheet
 from capture.new_session import this_machine
 from capture.session import FrameRecord, Session, SkipRecord
+from pipeline.analysis import Analysis, analyse, settings_of
 from pipeline.derived import code_version, derived_path
 from pipeline.localizing import LocalizedFrame, localize_session, session_sheets, stored_picture
 from pipeline.recognizers import Provider, Recognizer
-from pipeline.report.content import ReportInput, ShotView, Skip
+from pipeline.report.content import INDEPENDENT, ReportInput, Section, ShotView, Skip
 from pipeline.report.forms import SUFFIXES, Form, form_of, write_form
-from pipeline.scoring import Scores, judge_session, plan_rule, score_session
+from pipeline.report.hearing import is_plain
+from pipeline.report.statistics_section import statistics_section
+from pipeline.score import Answer, Noise, Row
+from pipeline.scoring import Scores, plan_rule, score_session
 from pipeline.session_view import happened
 from pipeline.sources import arm_of, condition_name
 from pipeline.statistics import Judgement
 
+if TYPE_CHECKING:
+    from pipeline.engine import Limits
+    from pipeline.twinning import TwinOrder
+    from pipeline.views import ViewOrder
+
+
+CLUSTERED = "answers under one condition hang together, and are worth as many as they vary like (Wilson, clustered)"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report's file, its size in bytes and its form, and what it says."""
+    """A report's file, its size in bytes and its form, and what it says; ``rows`` have the page's intervals."""
 
     path: Path
     size: int
     form: Form
     scores: Scores
+    rows: tuple[Row, ...]
     judgement: Judgement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is to be of, beyond the pictures as they are; ``words`` ask for the same on the command line.
+
+    ``twin``: the digital twin, too, of that order.
+    """
+
+    views: ViewOrder | None = None
+    noises: Sequence[Noise] = ()
+    limits: Limits | None = None
+    twin: TwinOrder | None = None
+    words: Sequence[str] = ()
 
 
 def report_session(
@@ -42,22 +70,56 @@ def report_session(
     progress: Callable[[int], None],
     *,
     form: Form | None = None,
-    lab: Path | None = None,
+    wanted: Wanted = Wanted(),
 ) -> Report:
-    """Localize, score and judge a session, and write its report.
-
-    ``form``: by the name of ``out`` when it is None. ``lab``: the folder that was named, for the command to reproduce.
-    """
+    """Localize, score, analyse and judge a session, write its report; ``form``: by the name of ``out`` when None."""
     _, localized = localize_session(session, progress)
-    scores = score_session(session, recognizers, provider, progress)
-    judgement = judge_session(session, scores.answers)
-    content = _content(
-        session, recognizers, scores, localized, judgement, _command(session, recognizers, provider, lab)
+    scores = score_session(
+        session, recognizers, provider, progress, views=wanted.views, noises=wanted.noises, limits=wanted.limits
+    )
+    analysis = analyse_session(session, scores.answers)
+    rows = tuple(_with_intervals(scores.rows, analysis))
+    command = _command(session, recognizers, provider, wanted.words)
+    content = replace(
+        _content(session, recognizers, scores, localized, command),
+        judgement=analysis.judgement,
+        rows=rows,
+        intervals=CLUSTERED if analysis.conditions > 1 else INDEPENDENT,
+        statistics=statistics_section(analysis),
+        twin=_twin(session, recognizers, wanted.twin),
     )
     form = form or form_of(out)
-    basis = [scores.path.name if scores.path else "", content.command]
+    basis = [scores.path.name if scores.path else "", command]
     path = out or derived_path(session.folder, "report", SUFFIXES[form], basis)
-    return Report(path, write_form(content, path, form), form, scores, judgement)
+    return Report(path, write_form(content, path, form), form, scores, rows, analysis.judgement)
+
+
+def analyse_session(session: Session, answers: Iterable[Answer]) -> Analysis:
+    """The analysis of a session's answers by its plan's rule; without a plan of what there is."""
+    plan = session.plan
+    shots = plan.shots if plan else ()
+    settings = settings_of((condition_name(shot.condition), shot.condition) for shot in shots)
+    rule = plan_rule(plan) if plan else None
+    return analyse(answers, rule, seed=plan.seed if plan else 0, settings=settings)
+
+
+def _with_intervals(rows: Iterable[Row], analysis: Analysis) -> Iterator[Row]:
+    """Rows of the pictures as they are, with the intervals of clustered answers."""
+    found = {(each.arm, each.model, each.held_out): each.rate for each in analysis.rates}
+    for row in rows:
+        rate = found.get((row.arm, row.model, row.held_out)) if is_plain(row) else None
+        yield replace(row, low=rate.low, high=rate.high) if rate else row
+
+
+def _twin(session: Session, recognizers: Sequence[Recognizer], order: TwinOrder | None) -> Section | None:
+    if order is None:
+        return None
+    # Loaded only here: it takes the renderer along.
+    from pipeline.report.twin_section import twin_section
+    from pipeline.twinning import twin_session
+
+    twins, _ = twin_session(session, recognizers, order, lambda share: None)
+    return twin_section(twins)
 
 
 def _content(
@@ -65,7 +127,6 @@ def _content(
     recognizers: Sequence[Recognizer],
     scores: Scores,
     localized: Sequence[LocalizedFrame],
-    judgement: Judgement | None,
     command: str,
 ) -> ReportInput:
     sheets = session_sheets(session)
@@ -74,7 +135,7 @@ def _content(
         title=f"Session {session.header.id}",
         target=plan.target if plan else "unknown",
         simulated=is_simulated(session),
-        judgement=judgement,
+        judgement=None,
         rule=_rule_text(session),
         rows=scores.rows,
         answers=scores.answers,
@@ -92,10 +153,9 @@ def is_simulated(session: Session) -> bool:
     return any(camera.identity.startswith("sim") for camera in session.header.cameras)
 
 
-def _command(session: Session, recognizers: Sequence[Recognizer], provider: Provider, lab: Path | None) -> str:
+def _command(session: Session, recognizers: Sequence[Recognizer], provider: Provider, more: Sequence[str]) -> str:
     models = ",".join(each.name for each in recognizers)
-    words = ["dpcam", "report", str(session.folder), "--models", models, "--provider", provider]
-    return shlex.join([*words, "--lab", str(lab)] if lab else words)
+    return shlex.join(["dpcam", "report", str(session.folder), "--models", models, "--provider", provider, *more])
 
 
 def _rule_text(session: Session) -> str:
@@ -144,6 +204,7 @@ def _provenance(session: Session, recognizers: Sequence[Recognizer], scores: Sco
         ("dpcam", code_version()),
         ("packages at capture", _versions(header.machine.versions)),
         ("packages at this report", _versions(this_machine().versions)),
+        ("recognizers ran on", f"{scores.provider}, onnxruntime {scores.runtime}"),
         ("answers", scores.path.name if scores.path else "not kept"),
     ]
     facts += [(f"setting {name}", str(value)) for name, value in happened(session).settings.items()]

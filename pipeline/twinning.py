@@ -17,10 +17,11 @@ from calibration.color import ColorResponse
 from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes
 from capture.session import Session
+from pipeline.answering import softmax
 from pipeline.derived import derived_path
 from pipeline.localizing import stored_picture
 from pipeline.recognizers import Provider, Recognizer, Runner, open_session
-from pipeline.score import softmax, true_label
+from pipeline.score import true_label
 from pipeline.sources import natural_crop
 from pipeline.twin import PROMISED, TWIN, LeftOut, Measures, Rung, TwinAnswer, TwinCell, TwinFiles, Twins
 from pipeline.twin_color import PrintColor

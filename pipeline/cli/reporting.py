@@ -9,15 +9,31 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from calibration.errors import BadUsage
-from pipeline.cli.command import LabOption, command
+from pipeline.cli.command import LabOption, SeedOption, command
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
-from pipeline.cli.scoring import ModelsOption, ProviderOption, count_lines, model_names, score_table
+from pipeline.cli.scoring import (
+    JitterOption,
+    ModelsOption,
+    NoiseAtOption,
+    NoisesOption,
+    ProviderOption,
+    SeveritiesOption,
+    ViewsOption,
+    change_table,
+    count_lines,
+    model_names,
+    named_noises,
+    score_table,
+    view_order,
+)
 from pipeline.cli.sessions import SessionArgument, verdict_errors, verdict_lines
 from pipeline.result import Result
 
 if TYPE_CHECKING:
     from pipeline.comparing import Comparison
+    from pipeline.recognizers import Provider
+    from pipeline.twinning import TwinOrder
 
 FormOption = Annotated[
     Literal["html", "json", "csv", "parquet", "markdown", "pdf"] | None,
@@ -35,26 +51,43 @@ def register(app: typer.Typer) -> None:
 def report(
     session: SessionArgument,
     models: ModelsOption = None,
+    views: ViewsOption = "natural",
+    jitter: JitterOption = 0,
+    noises: NoisesOption = "",
+    severities: SeveritiesOption = "3,4,5",
+    noise_at: NoiseAtOption = "input",
+    twin: Annotated[
+        bool, typer.Option("--twin", help="Also the digital twin, with the defaults of dpcam twin.")
+    ] = False,
     provider: ProviderOption = "cpu",
     form: FormOption = None,
     out: Annotated[Path | None, typer.Option(help="File to write; in the session's derived/ by default.")] = None,
     lab: LabOption = Path(),
+    seed: SeedOption = None,
 ) -> Result:
     """Write the report of a session: one HTML page with verdict, intervals, heat maps, pictures; or another form."""
     from capture.session import read_session
     from pipeline.lab import select_recognizers
     from pipeline.report.hearing import is_plain
-    from pipeline.reporting import report_session
+    from pipeline.reporting import Wanted, report_session
 
     opened = read_session(session)
-    recognizers = select_recognizers(enter_lab(lab, required=False).recognizers(), model_names(models))
-    named_lab = lab if lab != Path() else None
+    entered = enter_lab(lab, required=False)
+    recognizers = select_recognizers(entered.recognizers(), model_names(models))
+    drawn = entered.config.lab.seed if seed is None else seed
+    wanted = Wanted(
+        views=view_order(views, jitter, drawn),
+        noises=named_noises(noises, severities, noise_at, drawn),
+        twin=_twin_order(provider) if twin else None,
+        words=_said(views, jitter, noises, severities, noise_at, twin, drawn, lab),
+    )
     with progress_bar("reporting") as bar:
         total = max(len(opened.frames), 1)
         done = report_session(
-            opened, recognizers, provider, out, lambda n: bar(n / total, str(n)), form=form, lab=named_lab
+            opened, recognizers, provider, out, lambda n: bar(n / total, str(n)), form=form, wanted=wanted
         )
-    rows = [row for row in done.scores.rows if is_plain(row)]
+    rows = [row for row in done.rows if is_plain(row)]
+    changes = change_table(done.rows)
     return Result(
         data={
             "report": str(done.path),
@@ -63,10 +96,27 @@ def report(
             "sentence": done.judgement.sentence if done.judgement else None,
             "bytes": done.size,
         },
-        tables=[score_table(rows)],
+        tables=[score_table(rows), *([changes] if changes else [])],
         lines=[*count_lines(rows), *verdict_lines(done.judgement), str(done.path)],
         errors=verdict_errors(done.judgement),
     )
+
+
+def _twin_order(provider: Provider) -> TwinOrder:
+    from pipeline.twinning import TwinOrder
+
+    return TwinOrder(provider=provider)
+
+
+def _said(
+    views: str, jitter: int, noises: str, severities: str, noise_at: str, twin: bool, seed: int, lab: Path
+) -> list[str]:
+    """The words that ask for the same again, beyond what everybody says."""
+    changed = ["--views", views] if views != "natural" else []
+    changed += ["--jitter", str(jitter)] if jitter else []
+    changed += ["--noises", noises, "--severities", severities, "--noise-at", noise_at] if noises.strip() else []
+    changed += ["--seed", str(seed)] if changed else []
+    return [*changed, *(["--twin"] if twin else []), *(["--lab", str(lab)] if lab != Path() else [])]
 
 
 def compare(

@@ -29,6 +29,15 @@ REASONS = 3
 ModelsOption = Annotated[
     list[str] | None, typer.Option("--models", help="Only these recognizers; repeat, or separate by commas.")
 ]
+ViewsOption = Annotated[str, typer.Option(help="natural, rectified, object, frame, untagged, by commas; of a session.")]
+JitterOption = Annotated[int, typer.Option(help="Also so many natural views, each cut a little off.", min=0)]
+NoisesOption = Annotated[
+    str, typer.Option(help="Also through these, by commas: fog, ... or corruptions for all; attacks as pgd10-4.")
+]
+SeveritiesOption = Annotated[str, typer.Option(help="Of the corruptions, 1 to 5, by commas.")]
+NoiseAtOption = Annotated[
+    Literal["input", "camera"], typer.Option(help="Corrupt what the recognizer gets, or what the camera gave.")
+]
 ProviderOption = Annotated[Literal["cpu", "cuda"], typer.Option(help="Execution provider, enforced.")]
 
 
@@ -45,17 +54,11 @@ def score(
     ] = False,
     label: Annotated[str | None, typer.Option(help="The class that all pictures of --images show.")] = None,
     models: ModelsOption = None,
-    views: Annotated[
-        str, typer.Option(help="natural, rectified, object, frame, untagged, by commas; of a session.")
-    ] = "natural",
-    jitter: Annotated[int, typer.Option(help="Also so many natural views, each cut a little off.", min=0)] = 0,
-    noises: Annotated[
-        str, typer.Option(help="Also through these, by commas: fog, ... or corruptions for all; attacks as pgd10-4.")
-    ] = "",
-    severities: Annotated[str, typer.Option(help="Of the corruptions, 1 to 5, by commas.")] = "3,4,5",
-    noise_at: Annotated[
-        Literal["input", "camera"], typer.Option(help="Corrupt what the recognizer gets, or what the camera gave.")
-    ] = "input",
+    views: ViewsOption = "natural",
+    jitter: JitterOption = 0,
+    noises: NoisesOption = "",
+    severities: SeveritiesOption = "3,4,5",
+    noise_at: NoiseAtOption = "input",
     provider: ProviderOption = "cpu",
     workers: Annotated[
         int | None, typer.Option(help="Threads side by side; as many as there are cores.", min=1, max=256)
@@ -78,7 +81,7 @@ def score(
     recognizers = select_recognizers(entered.recognizers(), model_names(models))
     drawn = entered.config.lab.seed if seed is None else seed
     asked = _Asked(
-        recognizers, provider, _noises(noises, severities, noise_at, drawn), workers or cores(), numerical_noise
+        recognizers, provider, named_noises(noises, severities, noise_at, drawn), workers or cores(), numerical_noise
     )
     if images is not None:
         return _score_images(asked, images, class_from_folder, label, out)
@@ -146,7 +149,7 @@ def _score_session(asked: _Asked, session: Path, viewed: str, jitter: int, seed:
     from pipeline.scoring import score_session, shown_samples
 
     opened = read_session(session)
-    views = _views(viewed, jitter, seed)
+    views = view_order(viewed, jitter, seed)
     total = max(len(opened.frames), 1)
     with progress_bar("scoring") as bar:
         scores = score_session(
@@ -161,7 +164,7 @@ def _score_session(asked: _Asked, session: Path, viewed: str, jitter: int, seed:
     return _score_result(scores, _numerical(asked, lambda: shown_samples(opened, None, lambda done: None)))
 
 
-def _views(viewed: str, jitter: int, seed: int) -> ViewOrder | None:
+def view_order(viewed: str, jitter: int, seed: int) -> ViewOrder | None:
     """The views that are asked for; None for the natural one alone."""
     names = words(viewed, "--views")
     if names == ("natural",) and not jitter:
@@ -171,7 +174,7 @@ def _views(viewed: str, jitter: int, seed: int) -> ViewOrder | None:
     return ViewOrder(names, jitter, seed)
 
 
-def _noises(names: str, severities: str, place: Literal["input", "camera"], seed: int) -> Sequence[Noise]:
+def named_noises(names: str, severities: str, place: Literal["input", "camera"], seed: int) -> Sequence[Noise]:
     """The noises that are asked for; severities are whole numbers."""
     if not names.strip():
         return ()

@@ -62,11 +62,12 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A figure: its title, the SVG (drawn by :mod:`pipeline.report.figures`), and the same in words."""
+    """A figure: its title, the SVG (drawn by :mod:`pipeline.report.figures`) or PNG, and the same in words."""
 
     title: str
     svg: str
     words: str
+    png: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,18 @@ class Section:
     data: JsonValue = None
 
 
+INDEPENDENT = "Wilson; it takes shots as independent"
+
+
 @dataclass(frozen=True, slots=True)
 class ReportInput:
     """All that a report says. ``answers`` are read once, as a stream; ``shots`` are the pictures behind them.
 
-    ``rows`` count the answers, of all views and noises. ``target`` is the label to be recognized. ``simulated``: the
-    shots were rendered, and the page says so. ``judgement`` is None when no ``rule`` (its text, as stated before the
-    capture) was stated; ``baseline`` is the arm that all others are held against. ``planned`` is the number of shots in
-    the plan, None without one. ``statistics`` and ``twin`` are None when they were not computed. ``command`` is the
-    exact command that makes this report again.
+    ``rows`` count the answers, of all views and noises; ``intervals`` says what theirs are. ``target`` is the label to
+    be recognized. ``simulated``: the shots were rendered, and the page says so. ``judgement`` is None when no ``rule``
+    (its text, as stated before the capture) was stated; ``baseline`` is the arm that all others are held against.
+    ``planned`` is the number of shots in the plan, None without one. ``statistics`` and ``twin`` are None when they
+    were not computed. ``command`` is the exact command that makes this report again.
     """
 
     title: str
@@ -108,5 +112,6 @@ class ReportInput:
     command: str
     planned: int | None = None
     baseline: str = "bare"
+    intervals: str = INDEPENDENT
     statistics: Section | None = None
     twin: Section | None = None

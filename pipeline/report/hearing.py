@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.score import Answer, Row
+from pipeline.score import Answer, Row, is_primary
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Heard:
     def take(self, answer: Answer) -> None:
         """Add one answer."""
         self.answers += 1
-        plain = is_plain(answer) and answer.repeat == 0
+        plain = is_primary(answer)
         self.plain += plain
         if answer.status != "scored":
             (self.unscored if plain else self.unscored_otherwise)[answer.status, answer.reason] += 1
@@ -79,6 +79,6 @@ def hear(answers: Iterable[Answer]) -> Heard:
     return heard
 
 
-def is_plain(item: Answer | Row) -> bool:
+def is_plain(row: Row) -> bool:
     """Whether it is about pictures as they are: the natural view, nothing put before the recognizer."""
-    return item.view == "natural" and item.noise == "none"
+    return (row.view, row.noise) == ("natural", "none")

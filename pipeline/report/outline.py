@@ -22,9 +22,9 @@ def outline(found: Findings) -> list[Section]:
     sections = [
         _verdict(report),
         _tested(found),
-        report.statistics,
         Section("accuracy", "Accuracy by arm and recognizer", _accuracy_words(found), _accuracy(found)),
         Section("maps", "Accuracy by distance and yaw", _map_words(found), tuple(map(_map, _together(found)))),
+        report.statistics,
         noise_section(report.rows),
         view_section(report.rows),
         Section("turned", f"What answers turned into, against {report.baseline}", _turned_words(found), _turned(found)),

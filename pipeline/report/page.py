@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ MAX_MAPS = 24
 MAX_CELLS = 12_000
 MAX_LINES = 400
 MAX_SAID = 3
+FOLD_FROM = 15
 MAX_TEXT = 300
 """Bounds that keep the page readable, and under 15 MB; what is left out is counted on the page."""
 
@@ -44,6 +46,7 @@ BOUNDS = {
     "max_maps": MAX_MAPS,
     "max_lines": MAX_LINES,
     "max_said": MAX_SAID,
+    "fold_from": FOLD_FROM,
 }
 
 NUMBER = re.compile(r"[+−-]?[\d.,]+( (%|points?|px|ms))?( to [+−-]?[\d.]+)?$")
@@ -110,7 +113,7 @@ def _contents(report: ReportInput, *more: Section | None) -> list[tuple[str, str
         "provenance": "Provenance",
     }
     handed_in = {one.key: one.title for one in (report.statistics, *more, report.twin) if one}
-    order = ("tested", "statistics", "accuracy", "maps", "noises", "views", "turned", "leak", "twin")
+    order = ("tested", "accuracy", "maps", "statistics", "noises", "views", "turned", "leak", "twin")
     titles = own | handed_in
     return [(key, titles[key]) for key in (*order, "coverage", "examples", "skipped", "provenance") if key in titles]
 
@@ -161,7 +164,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, number=_number, points=_points, clip=_clip, numeric=_numeric)
+    environment.filters.update(
+        percent=_percent, number=_number, points=_points, clip=_clip, numeric=_numeric, base64=_base64
+    )
     environment.tests.update(patch=is_patch)
     return environment
 
@@ -182,6 +187,10 @@ def _numeric(rows: Sequence[Sequence[str]], column: int) -> bool:
     """Whether a column of a table holds numbers, and stands flush right."""
     cells = [row[column] for row in rows if row[column] not in ("", "–")]
     return bool(cells) and all(NUMBER.match(cell) for cell in cells)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _clip(text: str, most: int = MAX_TEXT) -> str:

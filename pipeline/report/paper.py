@@ -72,6 +72,8 @@ def _section(section: Section) -> Iterator[Any]:
     for words in section.words:
         yield _words(words, 8.5, after=4)
     for figure in section.figures:
+        if figure.png:
+            yield _image(figure.png, WIDTH_PT)
         yield _words(f"{figure.title}: {figure.words}", 7.5, after=3)
     for table in section.tables:
         yield from _table(table)
@@ -159,6 +161,16 @@ def _drawing(rows: Sequence[Row]) -> Any:
     return drawing
 
 
+def _image(data: bytes, side_pt: float) -> Any:
+    """A picture whose longest side is ``side_pt``."""
+    from reportlab.platypus import Image
+
+    image = Image(io.BytesIO(data))
+    scale = side_pt / max(image.imageWidth, image.imageHeight)
+    image.drawWidth, image.drawHeight = image.imageWidth * scale, image.imageHeight * scale
+    return image
+
+
 def _grid(cells: list[Any], grid: Any) -> Any:
     rows: list[list[Any]] = [cells[i : i + IN_ROW] for i in range(0, len(cells), IN_ROW)]
     rows[-1] += [""] * (IN_ROW - len(rows[-1]))
@@ -166,7 +178,6 @@ def _grid(cells: list[Any], grid: Any) -> Any:
 
 
 def _pictures(found: Findings) -> Iterator[Any]:
-    from reportlab.platypus import Image
     from reportlab.platypus import Table as Grid
 
     yield _words("Examples", 12, bold=True)
@@ -178,9 +189,7 @@ def _pictures(found: Findings) -> Iterator[Any]:
         if not made.uri:
             cells.append([words])
             continue
-        scale = side / max(made.width, made.height)
-        data = io.BytesIO(base64.b64decode(made.uri.partition(",")[2]))
-        cells.append([Image(data, made.width * scale, made.height * scale), words])
+        cells.append([_image(base64.b64decode(made.uri.partition(",")[2]), side), words])
     yield _grid(cells, Grid)
 
 

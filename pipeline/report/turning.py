@@ -37,7 +37,8 @@ def turned(heard: Heard, arms: Sequence[str], baseline: str) -> list[Turned]:
     The n-th shot of an arm under a condition is paired with the n-th of the baseline under the same.
     """
     by_arm: defaultdict[str, defaultdict[str, list[HeardShot]]] = defaultdict(lambda: defaultdict(list))
-    for shot in heard.shots.values():
+    # Answers come recognizer by recognizer, not shot by shot; names of shots count up.
+    for _, shot in sorted(heard.shots.items()):
         by_arm[shot.arm][shot.cell].append(shot)
     found = []
     for arm in arms:
