@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ import numpy as np
 
 from calibration.camera import CameraModel
 from calibration.errors import BadImage, BadInput, MissingFile
-from calibration.files import read_bytes, readable_name, sha256_bytes, sha256_file
+from calibration.files import readable_name, sha256_bytes, sha256_file
 from calibration.region import Sticker
 from calibration.sheet import Sheet
 from capture.picture import PICTURE_SUFFIXES, decode_picture
@@ -47,7 +48,7 @@ class Folder:
         for path in self.files:
             name = _name(path, self.root)
             truth = readable_name(path.parent.name) if self.class_from_folder else self.label
-            digest = _digest(path)
+            digest = _digest(path, name)
             yield Sample(name, digest, "images", truth, name, name, partial(_show_file, path, name, digest))
 
 
@@ -60,7 +61,7 @@ def list_folder(root: Path, *, class_from_folder: bool, label: str | None) -> Fo
     if not root.is_dir():
         raise MissingFile(f"{root} is not a folder of pictures", where=str(root))
     found = sorted(_below(root))
-    files = tuple(path for path in found if path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir())
+    files = tuple(path for path, linked in found if path.suffix.lower() in PICTURE_SUFFIXES and not linked)
     if not files:
         accepted = ", ".join(sorted(PICTURE_SUFFIXES))
         raise BadInput(f"{root} holds no picture (accepted: {accepted})", where=str(root))
@@ -71,18 +72,22 @@ def list_folder(root: Path, *, class_from_folder: bool, label: str | None) -> Fo
             where=str(stray),
         )
     taken = set(files)
-    return Folder(root, files, class_from_folder, label, tuple(_name(p, root) for p in found if p not in taken))
+    ignored = tuple(_name(path, root) for path, _ in found if path not in taken)
+    return Folder(root, files, class_from_folder, label, ignored)
 
 
-def _below(root: Path) -> Iterator[Path]:
-    """All files below ``root``, and links to folders, which are not followed."""
+def _below(root: Path) -> Iterator[tuple[Path, bool]]:
+    """All files below ``root``, and links to folders, which are not followed; whether it is one of these."""
 
     def refuse(error: OSError) -> None:
         raise MissingFile(f"cannot read {error.filename}: {error.strerror}", where=str(error.filename)) from error
 
-    for folder, folders, names in os.walk(root, onerror=refuse):
-        yield from (Path(folder, name) for name in names)
-        yield from (path for name in folders if (path := Path(folder, name)).is_symlink())
+    try:
+        for folder, folders, names in os.walk(root, onerror=refuse):
+            yield from ((Path(folder, name), False) for name in names)
+            yield from ((path, True) for name in folders if (path := Path(folder, name)).is_symlink())
+    except OSError as error:
+        refuse(error)
 
 
 def _name(path: Path, root: Path) -> str:
@@ -90,31 +95,49 @@ def _name(path: Path, root: Path) -> str:
     return readable_name(path.relative_to(root).as_posix().replace("\\", "\\\\"))
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, name: str) -> str:
     """Hex SHA-256 of a file's bytes; empty where they cannot be read, which :func:`_show_file` then says."""
     try:
-        return sha256_file(path) if path.is_file() and path.stat().st_size <= MAX_BYTES else ""
-    except (MissingFile, OSError):
+        _refuse_unreadable(path, name)
+        return sha256_file(path)
+    except (BadImage, MissingFile):
         return ""
 
 
 def _show_file(path: Path, name: str, digest: str) -> list[Shown]:
     try:
         return [Shown("natural", 0, decode_picture(_bytes(path, name, digest), name))]
-    except (BadImage, MissingFile) as error:
+    except BadImage as error:
         return nothing_shown(NATURAL, "failed", error.message)
 
 
 def _bytes(path: Path, name: str, digest: str) -> bytes:
-    """The bytes of that digest; what is no file is not opened: a pipe would never end."""
-    if path.exists() and not path.is_file():
-        raise BadImage(f"{name} is no file but a pipe, a socket or a device", where=name)
-    if path.exists() and path.stat().st_size > MAX_BYTES:
-        raise BadImage(f"{name} has {path.stat().st_size} bytes; at most {MAX_BYTES} are read", where=name)
-    data = read_bytes(path)
+    """The bytes of that digest."""
+    _refuse_unreadable(path, name)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _cannot_read(name, error) from error
     if sha256_bytes(data) != digest:
         raise BadImage(f"{name} changed while it was scored", where=name)
     return data
+
+
+def _refuse_unreadable(path: Path, name: str) -> None:
+    """What is no file is not even opened: a pipe would never end."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _cannot_read(name, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise BadImage(f"{name} is no file but a pipe, a socket or a device", where=name)
+    if found.st_size > MAX_BYTES:
+        raise BadImage(f"{name} has {found.st_size} bytes; at most {MAX_BYTES} are read", where=name)
+
+
+def _cannot_read(name: str, error: OSError) -> BadImage:
+    # By the name that can be written down: the path itself may hold bytes that are no text.
+    return BadImage(f"cannot read {name}: {error.strerror or error}", where=name)
 
 
 def session_samples(

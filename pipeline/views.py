@@ -204,10 +204,10 @@ def _frame(scene: _Scene) -> Shown:
 def _untagged(scene: _Scene) -> Shown:
     where = scene.where
     marks = [where.to_image(_dense(box.corners_mm)) for box in mark_boxes(where.sheet)]
-    sticker = where.to_image(_dense(where.sheet.frame.corners_mm))
+    sticker, paper = (where.to_image(_dense(loop)) for loop in (where.sheet.frame.corners_mm, where.sheet.outline_mm()))
 
-    def change(crop: Pixels, first: Array) -> Pixels:
-        return without_marks(crop, [mark - first for mark in marks], sticker - first)
+    def change(crop: Pixels, first: Array) -> Crop:
+        return without_marks(crop, [mark - first for mark in marks], sticker - first, paper - first)
 
     return _upright(scene, "untagged", scene.frame_px, change=change)
 
