@@ -183,9 +183,15 @@ def _rgb(image: Image.Image) -> Pixels:
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
-        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        pixels[top : top + rows] = _deep(strip) if strip.mode.startswith("I") else np.asarray(strip.convert("RGB"))
+        whole = rows >= image.height
+        strip = image if whole else image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = _deep(strip) if strip.mode.startswith("I") else _eight_bit(strip)
     return pixels
+
+
+def _eight_bit(image: Image.Image) -> Pixels:
+    """``(H, W, 3)``; what is RGB already is not copied to become it."""
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _deep(image: Image.Image) -> Pixels:

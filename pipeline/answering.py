@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,16 @@ TOP = 5
 DECIMALS = 9
 """Of what is kept: finer than float32, in which it was computed."""
 
+TINY = np.finfo(np.float64).tiny
+
 Noised = Callable[[Sequence[Seen]], Sequence[NoisedPicture]]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one picture: what was said to it, as in :class:`pipeline.score.Answer`, or why nothing was."""
+class Outcome(NamedTuple):
+    """What became of one picture: what was said to it, as in :class:`pipeline.score.Answer`, or why nothing was.
+
+    A tuple, as there is one for each answer, and each becomes a line at once.
+    """
 
     status: Status
     reason: str = ""
@@ -39,18 +44,46 @@ class Outcome:
     entropy: float | None = None
 
 
-class Part:
-    """Some samples as they are shown; what several recognizers take in the same way is made once."""
+LET_GO = np.zeros((0, 0, 3), np.uint8)
+"""Stands for a crop of which nothing more is needed than what was made of it."""
 
-    def __init__(self, shown: Sequence[tuple[Sample, Shown]]) -> None:
-        """Take the pictures; they are held as long as this is."""
-        self.items = tuple(shown)
-        self.usable = tuple(i for i, (_, each) in enumerate(self.items) if not isinstance(each.crop, tuple))
-        self._sized: dict[tuple[int, int, str], np.ndarray] = {}
+Size = tuple[int, int, str]
+"""Height, width and the rule of resizing to it."""
+
+
+def size_of(contract: Contract) -> Size:
+    """What a picture is resized to for a recognizer."""
+    return contract.height, contract.width, contract.resize
+
+
+class Part:
+    """Some samples as they are shown; what several recognizers take in the same way is made once.
+
+    Crops are resized as they come, and let go: a crop of a camera's picture is a thousand times as large as what the
+    recognizers get of it. They are kept where a noise will ask for them.
+    """
+
+    def __init__(self, contracts: Iterable[Contract], *, keep: bool) -> None:
+        """Empty, for recognizers of these contracts; ``keep``: the crops, too."""
+        self.items: list[tuple[Sample, Shown]] = []
+        self.usable: list[int] = []
+        self.held_bytes = 0
+        self._keep = keep
+        self._contracts = {size_of(contract): contract for contract in contracts}
+        self._sized: dict[Size, list[Pixels]] = {size: [] for size in self._contracts}
         self._tensors: dict[str, np.ndarray] = {}
 
+    def add(self, sample: Sample, shown: Sequence[Shown]) -> None:
+        """Take one more sample."""
+        for each in shown:
+            if not isinstance(each.crop, tuple):
+                self.usable.append(len(self.items))
+                self._resize(each.crop)
+                each = each if self._keep else replace(each, crop=LET_GO)
+            self.items.append((sample, each))
+
     def pixels(self, index: int) -> Pixels:
-        """The crop of one of the usable."""
+        """The crop of one of the usable, which was kept."""
         crop = self.items[index][1].crop
         if isinstance(crop, tuple):
             raise BadInput(f"{self.items[index][0].name} shows nothing: {crop[1]}")
@@ -58,14 +91,18 @@ class Part:
 
     def tensor(self, contract: Contract) -> np.ndarray:
         """All usable crops, in order, as a recognizer of this contract takes them."""
-        size = (contract.height, contract.width, contract.resize)
-        if size not in self._sized:
-            self._sized[size] = np.stack([to_size(self.pixels(i), contract) for i in self.usable])
         key = contract.model_dump_json(include=PREPROCESSING)
         if key not in self._tensors:
             # One by one: what is computed on the way stays in the cache.
-            self._tensors[key] = np.concatenate([to_tensor(each[None], contract) for each in self._sized[size]])
+            sized = self._sized[size_of(contract)]
+            self._tensors[key] = np.concatenate([to_tensor(each[None], contract) for each in sized])
         return self._tensors[key]
+
+    def _resize(self, crop: Pixels) -> None:
+        self.held_bytes += crop.nbytes if self._keep else 0
+        for size, contract in self._contracts.items():
+            self._sized[size].append(to_size(crop, contract))
+            self.held_bytes += self._sized[size][-1].nbytes
 
 
 PREPROCESSING = {"height", "width", "resize", "layout", "dtype", "color", "range_max", "mean", "std"}
@@ -200,7 +237,9 @@ class Answerer:
 
 def _unless(noised: NoisedPicture | Outcome) -> Outcome | None:
     """What became of a picture that there is none of."""
-    return Outcome(*noised) if isinstance(noised, tuple) else noised if isinstance(noised, Outcome) else None
+    if isinstance(noised, Outcome):
+        return noised
+    return Outcome(*noised) if isinstance(noised, tuple) else None
 
 
 def said(runner: Runner, tensor: np.ndarray, truths: Sequence[str | None]) -> list[Outcome]:
@@ -233,27 +272,24 @@ def judge_scores(scores: NDArray[np.float32], truths: Sequence[str | None], cont
     labels = contract.labels
     shares = softmax(scores, contract.output)
     best = np.argsort(-scores, axis=1, kind="stable")[:, : min(TOP, len(labels))]
-    entropy = np.abs((shares * np.log2(np.clip(shares, np.finfo(np.float64).tiny, None))).sum(axis=1))
+    entropy = -(shares * np.log2(np.maximum(shares, TINY))).sum(axis=1, keepdims=True)
     number = {label: i for i, label in enumerate(labels)}
-    right = np.array([0 if truth is None else number[truth] for truth in truths])
-    lines = np.arange(len(scores))
-    true = shares[lines, right]
-    margin = true - shares[lines, np.where(best[:, 0] == right, best[:, 1], best[:, 0])]
-    # One by one, columns of plain numbers: there are many answers, and each of them is a line.
-    columns = (np.take_along_axis(shares, best, axis=1), true, margin, entropy)
-    kept, *rest = (np.round(column, DECIMALS).tolist() for column in columns)
-    tops = [
-        tuple(zip([labels[i] for i in row], shown, strict=True)) for row, shown in zip(best.tolist(), kept, strict=True)
-    ]
-    return [_judged(*row) for row in zip(tops, truths, *rest, strict=True)]
+    right = np.array([0 if truth is None else number[truth] for truth in truths])[:, None]
+    other = np.where(best[:, :1] == right, best[:, 1:2], best[:, :1])
+    # Columns of plain numbers, one line for each picture: there are many, and nothing here takes longer.
+    columns = np.take_along_axis(shares, np.concatenate([right, other, best], axis=1), axis=1)
+    columns[:, 1] = columns[:, 0] - columns[:, 1]
+    kept = np.round(np.concatenate([np.abs(entropy), columns], axis=1), DECIMALS).tolist()
+    return [_judged(labels, *row) for row in zip(best.tolist(), truths, kept, strict=True)]
 
 
-def _judged(
-    top: tuple[tuple[str, float], ...], truth: str | None, true: float, margin: float, entropy: float
-) -> Outcome:
+def _judged(labels: Sequence[str], best: list[int], truth: str | None, kept: list[float]) -> Outcome:
+    """``kept``: entropy, probability of the truth, margin, and the probabilities of the ``best``."""
+    entropy, true, margin, *shares = kept
+    top = tuple((labels[i], share) for i, share in zip(best, shares, strict=True))
     if truth is None:
-        return Outcome("scored", "", *top[0], top, entropy=entropy)
-    return Outcome("scored", "", *top[0], top, true, margin, entropy)
+        return Outcome("scored", "", top[0][0], shares[0], top, None, None, entropy)
+    return Outcome("scored", "", top[0][0], shares[0], top, true, margin, entropy)
 
 
 def softmax(scores: NDArray[np.float32], output: str) -> NDArray[np.float64]:

@@ -273,23 +273,24 @@ def _work(task: _Task, shown: Sequence[tuple[str, int]], limits: Limits, keep: K
     """All answers to a chunk. Each begins with another recognizer, so that threads do not load the same at once."""
     found: list[list[Line]] = [[] for _ in task.pages]
     turns = [(task.number + i) % len(found) for i in range(len(found))]
-    for part in _parts(task.samples, shown, limits.held_bytes, keep):
+    for part in _parts(task, shown, limits.held_bytes, keep):
         for i in turns:
             found[i] += task.pages[i].answerer.answers(part)
     return _Done(task, tuple(found))
 
 
-def _parts(samples: Iterable[Sample], shown: Sequence[tuple[str, int]], held_bytes: int, keep: Keep) -> Iterator[Part]:
-    """The samples as they are shown; as soon as they hold more than ``held_bytes``, the next part begins."""
-    items: list[tuple[Sample, Shown]] = []
-    held = 0
-    for sample in samples:
+def _parts(task: _Task, shown: Sequence[tuple[str, int]], held_bytes: int, keep: Keep) -> Iterator[Part]:
+    """The samples as they are shown; as soon as a part holds more than ``held_bytes``, the next one begins."""
+    answerers = [page.answerer for page in task.pages]
+    contracts = [each.recognizer.contract for each in answerers]
+    noised = any(each.noises for each in answerers)
+    part = Part(contracts, keep=noised)
+    for sample in task.samples:
         seen = in_order(sample.show(), shown)
         keep(sample, seen)
-        items += [(sample, each) for each in seen]
-        held += sum(0 if isinstance(each.crop, tuple) else each.crop.nbytes for each in seen)
-        if held > held_bytes:
-            yield Part(items)
-            items, held = [], 0
-    if items:
-        yield Part(items)
+        part.add(sample, seen)
+        if part.held_bytes > held_bytes:
+            yield part
+            part = Part(contracts, keep=noised)
+    if part.items:
+        yield part

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -34,8 +35,11 @@ from pipeline.scoring import score_folder
 from pipeline.sources import Folder, list_folder
 
 LABEL = "stop"
-SIDE_PX = 192
-"""As large as a photograph of a sign is, or what a detector cuts: larger ones are decoded longer, and hide the rest."""
+SIZE_PX = (640, 480)
+"""The smallest pictures that cameras take, width and height: the larger ones are, the more of the time is decoding."""
+
+SMALL_PX = (192, 192)
+"""Photographs of signs that somebody has cut out: next to nothing to decode."""
 
 QUALITY = 90
 WINDOW = 100
@@ -51,7 +55,7 @@ class Effort:
     long: int
 
 
-QUICK = Effort(pictures=800, turns=2, long=1600)
+QUICK = Effort(pictures=400, turns=2, long=1000)
 FULL = Effort(pictures=2000, turns=7, long=100_000)
 
 
@@ -64,11 +68,21 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn: the ideal, all of it, only loading (one picture), one recognizer added to the others, nothing new."""
+class Pair:
+    """The same pictures by the ideal and by scoring."""
 
     ideal: Spent
     scored: Spent
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn: ideal and scoring, of small pictures, too; only loading (one picture); one recognizer added to the
+    others; nothing new.
+    """
+
+    usual: Pair
+    small: Pair
     loaded: Spent
     added: Spent
     again: Spent
@@ -106,7 +120,6 @@ class ScoreSpeed:
     effort: Effort
     workers: int
     recognizers: tuple[str, ...]
-    bytes_each: int
 
     def median(self, of: Callable[[Turn], float]) -> float:
         """The median over the turns."""
@@ -118,44 +131,56 @@ def bench_score(effort: Effort, *, workers: int | None, seed: int, progress: Pro
     recognizers = load_recognizers([zoo_folder()])
     limits = Limits(workers=workers or cores())
     with tempfile.TemporaryDirectory(prefix="dpcam-bench-") as name:
-        folder = make_pictures(Path(name) / "pictures", effort.pictures, seed)
-        ideal = Ideal(folder, recognizers, limits.workers)
-        _turn(folder, recognizers, ideal, Path(name) / "out", limits)
+        usual, small = (
+            Course(make_pictures(Path(name) / f"{size[0]}", effort.pictures, size, seed), recognizers, limits)
+            for size in (SIZE_PX, SMALL_PX)
+        )
+        _turn(usual, small, Path(name) / "out")
         turns = []
         for number in range(effort.turns):
-            turns.append(_turn(folder, recognizers, ideal, Path(name) / "out", limits))
+            turns.append(_turn(usual, small, Path(name) / "out"))
             progress((number + 1) / (effort.turns + 1), f"turn {number + 1}")
-        long = long_run(folder, recognizers, Path(name) / "long", effort.long, limits)
-        size = round(statistics.fmean(path.stat().st_size for path in folder.files))
-    names = tuple(each.name for each in recognizers)
-    return ScoreSpeed(tuple(turns), long, effort, limits.workers, names, size)
+        long = long_run(usual.folder, recognizers, Path(name) / "long", effort.long, limits)
+    return ScoreSpeed(tuple(turns), long, effort, limits.workers, tuple(each.name for each in recognizers))
 
 
-def make_pictures(folder: Path, count: int, seed: int) -> Folder:
-    """So many JPEGs of a square of smooth color with a camera's noise on it."""
+def make_pictures(folder: Path, count: int, size_px: tuple[int, int], seed: int) -> Folder:
+    """So many JPEGs of smooth color with a camera's noise on it."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
+    width, height = size_px
     for number in range(count):
-        coarse = random.integers(0, 256, (SIDE_PX // 24, SIDE_PX // 24, 3), dtype=np.uint8)
-        smooth = Image.fromarray(coarse).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
-        noisy = np.asarray(smooth, dtype=np.float32) + random.normal(0, 4, (SIDE_PX, SIDE_PX, 1)).astype(np.float32)
+        coarse = random.integers(0, 256, (height // 24, width // 24, 3), dtype=np.uint8)
+        smooth = np.asarray(Image.fromarray(coarse).resize(size_px, Image.Resampling.BICUBIC), dtype=np.float32)
+        noisy = smooth + random.normal(0, 4, (height, width, 1)).astype(np.float32)
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{number:06d}.jpg", quality=QUALITY)
     return list_folder(folder, class_from_folder=False, label=LABEL)
 
 
-class Ideal:
-    """What nobody can do without, with everything else done before the clock starts."""
+class Course:
+    """Pictures of a size, the recognizers, and all that the ideal has ready before the clock starts."""
 
-    def __init__(self, folder: Folder, recognizers: Sequence[Recognizer], workers: int) -> None:
+    def __init__(self, folder: Folder, recognizers: Sequence[Recognizer], limits: Limits) -> None:
         """Load the networks and prepare their tensors, in the batches that scoring makes."""
+        self.folder = folder
+        self.recognizers = recognizers
+        self._limits = limits
         self._runners = [open_session(each) for each in recognizers]
         self._chunks = [folder.files[start : start + CHUNK] for start in range(0, len(folder.files), CHUNK)]
         self._tensors = [[_tensor(runner, chunk) for runner in self._runners] for chunk in self._chunks]
-        self._workers = workers
 
-    def __call__(self) -> None:
-        """Read and decode every file, run every network."""
-        with ThreadPoolExecutor(self._workers) as pool:
+    def pair(self, out: Path) -> Pair:
+        """One after the other."""
+        return Pair(_spent(self.ideal), _spent(lambda: self.score(self.recognizers, out)))
+
+    def score(self, which: Sequence[Recognizer], out: Path, pictures: int | None = None) -> None:
+        """Score the first so many, or all."""
+        folder = replace(self.folder, files=self.folder.files[:pictures])
+        score_folder(folder, which, "cpu", out, lambda done: None, limits=self._limits)
+
+    def ideal(self) -> None:
+        """Read and decode every file, run every network: what nobody can do without."""
+        with ThreadPoolExecutor(self._limits.workers) as pool:
             for _ in pool.map(self._chunk, range(len(self._chunks))):
                 pass
 
@@ -204,19 +229,16 @@ def _repeated(folder: Folder, count: int) -> Iterator[Sample]:
             number += 1
 
 
-def _turn(folder: Folder, recognizers: Sequence[Recognizer], ideal: Ideal, out: Path, limits: Limits) -> Turn:
-    """In turn, never at the same time; what was written is removed before the next."""
-
-    def score(which: Sequence[Recognizer], where: str, pictures: Folder = folder) -> None:
-        score_folder(pictures, which, "cpu", out / where, lambda done: None, limits=limits)
-
-    bare, scored = _spent(ideal), _spent(lambda: score(recognizers, "all"))
-    loaded = _spent(lambda: score(recognizers, "one", replace(folder, files=folder.files[:1])))
-    score(recognizers[:-1], "others")
-    added = _spent(lambda: score(recognizers, "others"))
-    again = _spent(lambda: score(recognizers, "all"))
+def _turn(usual: Course, small: Course, out: Path) -> Turn:
+    """One after the other, never at the same time; what was written is removed before the next."""
+    recognizers = usual.recognizers
+    pair, small_pair = usual.pair(out / "all"), small.pair(out / "small")
+    loaded = _spent(lambda: usual.score(recognizers, out / "one", 1))
+    usual.score(recognizers[:-1], out / "others")
+    added = _spent(lambda: usual.score(recognizers, out / "others"))
+    again = _spent(lambda: usual.score(recognizers, out / "all"))
     shutil.rmtree(out)
-    return Turn(bare, scored, loaded, added, again)
+    return Turn(pair, small_pair, loaded, added, again)
 
 
 def _spent(work: Callable[[], None]) -> Spent:
@@ -237,37 +259,58 @@ def _decoded(path: Path) -> np.ndarray:
 
 def score_result(speed: ScoreSpeed) -> Result:
     """The answer of the command."""
-    count = speed.effort.pictures
-    ratio = speed.median(lambda turn: turn.ideal.wall_s / turn.scored.wall_s)
-    cpu_ratio = speed.median(lambda turn: turn.ideal.cpu_s / turn.scored.cpu_s)
-    loaded_ratio = speed.median(lambda turn: turn.ideal.cpu_s / (turn.scored.cpu_s - turn.loaded.cpu_s))
-    rate = count / speed.median(lambda turn: turn.scored.wall_s)
-    added = speed.median(lambda turn: turn.added.wall_s / turn.scored.wall_s)
-    again = speed.median(lambda turn: turn.again.wall_s / turn.scored.wall_s)
+    usual, small = (_of(speed, kind) for kind in ("usual", "small"))
+    added = speed.median(lambda turn: turn.added.wall_s / turn.usual.scored.wall_s)
+    again = speed.median(lambda turn: turn.again.wall_s / turn.usual.scored.wall_s)
     long = speed.long
     return Result(
         data={
-            "ratio_to_ideal": ratio,
-            "images_per_s": rate,
-            "ideal_images_per_s": count / speed.median(lambda turn: turn.ideal.wall_s),
-            "cpu": {"ratio_to_ideal": cpu_ratio, "without_loading": loaded_ratio},
+            **usual,
+            "small": small,
             "loading_s": speed.median(lambda turn: turn.loaded.wall_s),
             "added_share": added,
             "again_share": again,
             "long": {**asdict(long), "last_to_first": long.last_to_first, "rss_growth_mb": long.rss_growth_mb},
-            "pictures": count,
+            "pictures": speed.effort.pictures,
             "turns": len(speed.turns),
             "workers": speed.workers,
             "recognizers": list(speed.recognizers),
-            "side_px": SIDE_PX,
-            "bytes_each": speed.bytes_each,
         },
         lines=[
-            f"{rate:.0f} pictures/s through {len(speed.recognizers)} recognizers on {speed.workers} threads: "
-            f"{100 * ratio:.0f} % of the ideal ({100 * cpu_ratio:.0f} % by processor time, "
-            f"{100 * loaded_ratio:.0f} % without loading; {count} files of {SIDE_PX} px, {len(speed.turns)} turns)",
+            f"{len(speed.recognizers)} recognizers on {speed.workers} threads, {len(speed.turns)} turns of "
+            f"{speed.effort.pictures} files",
+            _line(usual),
+            _line(small),
             f"one recognizer added: {100 * added:.0f} % of the time for all, nothing new: {100 * again:.0f} %",
             f"{long.pictures} pictures: {long.first_ms:.2f} ms each for the first hundred, {long.ms[-1]:.2f} ms in the "
             f"last tenth; memory grew by {long.rss_growth_mb:.1f} MB",
         ],
+    )
+
+
+def _of(speed: ScoreSpeed, kind: Literal["usual", "small"]) -> dict[str, Any]:
+    """Rates and ratios of one size of pictures; ``without_loading``: processor time, less that of one picture."""
+
+    def median(of: Callable[[Pair, Turn], float]) -> float:
+        return speed.median(lambda turn: of(turn.usual if kind == "usual" else turn.small, turn))
+
+    count = speed.effort.pictures
+    return {
+        "ratio_to_ideal": median(lambda pair, _: pair.ideal.wall_s / pair.scored.wall_s),
+        "images_per_s": count / median(lambda pair, _: pair.scored.wall_s),
+        "ideal_images_per_s": count / median(lambda pair, _: pair.ideal.wall_s),
+        "cpu_ratio_to_ideal": median(lambda pair, _: pair.ideal.cpu_s / pair.scored.cpu_s),
+        "cpu_ratio_without_loading": median(
+            lambda pair, turn: pair.ideal.cpu_s / (pair.scored.cpu_s - turn.loaded.cpu_s)
+        ),
+        "size_px": list(SIZE_PX if kind == "usual" else SMALL_PX),
+    }
+
+
+def _line(found: dict[str, Any]) -> str:
+    width, height = found["size_px"]
+    return (
+        f"{width}x{height}: {found['images_per_s']:.0f} pictures/s, {100 * found['ratio_to_ideal']:.0f} % of the ideal "
+        f"({100 * found['cpu_ratio_to_ideal']:.0f} % by processor time, "
+        f"{100 * found['cpu_ratio_without_loading']:.0f} % without loading)"
     )

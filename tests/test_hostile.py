@@ -147,7 +147,7 @@ def test_large_pictures_are_not_held_all_at_once(tmp_path, monkeypatch):
         picture(tmp_path / f"{i}.png")
     folder = list_folder(tmp_path, class_from_folder=False, label="a")
     answerer = Answerer(Recognizer(added(tiny_model(tmp_path / "net.onnx")), tmp_path / "models"), "cpu")
-    list(score(folder.samples(), [answerer], lambda done: None, limits=Limits(held_bytes=3000)))
+    list(score(folder.samples(), [answerer], lambda done: None, limits=Limits(held_bytes=2000)))
     assert batches == [3, 3, 1]
 
 

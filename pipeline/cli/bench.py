@@ -199,10 +199,10 @@ def train(
 @command(group, "score")
 def score(
     quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: fewer pictures and turns.")] = False,
-    pictures: Annotated[int | None, typer.Option(help="In a turn; 2000, or 800 with --quick.", min=100)] = None,
+    pictures: Annotated[int | None, typer.Option(help="In a turn; 2000, or 400 with --quick.", min=100)] = None,
     turns: Annotated[int | None, typer.Option(help="7, or 2 with --quick.", min=1)] = None,
     long: Annotated[
-        int | None, typer.Option(help="Pictures of the one long run; 100000, or 1600 with --quick.", min=500)
+        int | None, typer.Option(help="Pictures of the one long run; 100000, or 1000 with --quick.", min=500)
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Threads side by side; as many as there are cores.", min=1, max=256)
