@@ -30,12 +30,16 @@ REAL = RUNGS[-1]
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """Mean true probability and accuracy by cell, rung by rung: ``(C, R)`` shares; ``base`` ``(C,)`` each."""
+    """Mean true probability and accuracy by cell, rung by rung: ``(C, R)`` shares; ``base`` ``(C,)`` each.
+
+    ``answers``: how many of them the rung with the fewest stands on.
+    """
 
     probability: Array
     accuracy: Array
     base_probability: Array
     base_accuracy: Array
+    answers: float
 
 
 def ladders(answers: Sequence[TwinAnswer], *, seed: int, alpha: float = 0.05) -> tuple[Ladder, ...]:
@@ -85,6 +89,7 @@ def _rates(answers: Iterable[TwinAnswer], cells: Sequence[str]) -> _Rates:
         accuracy=np.column_stack([mean(1, rung) for rung in RUNGS]),
         base_probability=mean(0, None),
         base_accuracy=mean(1, None),
+        answers=float(min(sum(len(sums[cell, rung]) for cell in cells) for rung in RUNGS)),
     )
 
 
@@ -94,10 +99,10 @@ def _changes(rates: _Rates, seed: int, alpha: float) -> Callable[[str, Sequence[
 
     def change(values: Array, rungs: Sequence[Rung]) -> Change:
         first, last = RUNGS.index(rungs[0]) - 1, RUNGS.index(rungs[-1])
-        differences = 100 * (values[:, last] - values[:, first])
+        pair = values[:, [last, first]]
         if test is None:
-            return Change(float(differences.mean()))
-        effect = test.effects(differences[None])[0]
+            return Change(100 * float(pair[0, 0] - pair[0, 1]))
+        effect = test.effects(pair[None], [rates.answers, rates.answers])[0]
         return Change(effect.points, effect.low, effect.high)
 
     return lambda name, rungs: Step(name, change(rates.probability, rungs), change(rates.accuracy, rungs))

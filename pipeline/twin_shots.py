@@ -17,11 +17,12 @@ from capture.picture import decode_picture
 from capture.session import FrameRecord, Session
 from pipeline.localizing import LocalizedPicture, localized_pictures, session_camera, session_sheets
 from pipeline.score import Missed
-from pipeline.sources import condition_name, natural_crop
+from pipeline.sources import condition_name
 from pipeline.twin import LeftOut
 from pipeline.twin_color import PrintColor, print_color
 from pipeline.twin_measure import SPACES, Shot, look
 from pipeline.twin_render import Floats, Sight, Space
+from pipeline.views import natural_crop
 
 BASES = ("bare", "blank")
 """The arms that twins stand in: nothing is printed there that the patch would have to hide."""
@@ -102,7 +103,9 @@ def _measured(
     if plane is None:
         raise Missed("its tags do not lie in a plane")
     sight = Sight(plane.homography, camera)
-    natural_crop(pixels, sight.to_image(sheet.frame.corners_mm))
+    crop = natural_crop(pixels, sight.to_image(sheet.frame.corners_mm))
+    if isinstance(crop, tuple):
+        raise Missed(crop[1])
     shot = look(
         frame,
         pixels,

@@ -22,7 +22,6 @@ from pipeline.derived import derived_path
 from pipeline.localizing import stored_picture
 from pipeline.recognizers import Provider, Recognizer, Runner, open_session
 from pipeline.score import true_label
-from pipeline.sources import natural_crop
 from pipeline.twin import PROMISED, TWIN, LeftOut, Measures, Rung, TwinAnswer, TwinCell, TwinFiles, Twins
 from pipeline.twin_color import PrintColor
 from pipeline.twin_figure import twin_png
@@ -42,6 +41,7 @@ from pipeline.twin_shots import (
     print_colors,
     read_sticker,
 )
+from pipeline.views import natural_crop
 
 _TWINS = TypeAdapter(Twins)
 MEASURING = 0.5
@@ -252,7 +252,9 @@ class _Work:
 
     def _score(self, shot: Shot, rungs: Sequence[Rung | None], pictures: Sequence[Pixels]) -> None:
         corners = shot.sight.to_image(shot.sheet.frame.corners_mm)
-        crops = [natural_crop(picture, corners) for picture in pictures]
+        # A shot whose crop leaves the picture was left out when it was measured.
+        cut = (natural_crop(picture, corners) for picture in pictures)
+        crops = [crop for crop in cut if not isinstance(crop, tuple)]
         for judge in self._judges:
             self.answers += judge.answers(shot, rungs, crops)
 
