@@ -12,7 +12,17 @@ from calibration.errors import BadEvidence, BadUsage, DpcamError, LimitNotMet
 from pipeline.cli.command import DryRunOption, LabOption, SeedOption, command, new_group
 from pipeline.cli.context import enter_lab
 from pipeline.cli.output import progress_bar
-from pipeline.cli.scoring import ModelsOption, ProviderOption, model_names, words
+from pipeline.cli.scoring import (
+    JitterOption,
+    ModelsOption,
+    NoiseAtOption,
+    NoisesOption,
+    ProviderOption,
+    SeveritiesOption,
+    ViewsOption,
+    model_names,
+    words,
+)
 from pipeline.cli.sessions import SessionArgument
 from pipeline.result import Result
 
@@ -38,11 +48,11 @@ def export(
     session: SessionArgument,
     evidence: Annotated[bool, typer.Option("--evidence", help="Session, recognizers and answers as one zip.")] = False,
     models: ModelsOption = None,
-    views: Annotated[str, typer.Option(help="As of `dpcam score`, by commas.")] = "natural",
-    jitter: Annotated[int, typer.Option(help="As of `dpcam score`.", min=0)] = 0,
-    noises: Annotated[str, typer.Option(help="As of `dpcam score`, by commas.")] = "",
-    severities: Annotated[str, typer.Option(help="As of `dpcam score`, by commas.")] = "3,4,5",
-    noise_at: Annotated[Literal["input", "camera"], typer.Option(help="As of `dpcam score`.")] = "input",
+    views: ViewsOption = "natural",
+    jitter: JitterOption = 0,
+    noises: NoisesOption = "",
+    severities: SeveritiesOption = "3,4,5",
+    noise_at: NoiseAtOption = "input",
     provider: ProviderOption = "cpu",
     report: Annotated[Path | None, typer.Option(help="An HTML report to put in.", metavar="FILE.html")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; in the session's derived/ by default.")] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from pipeline.recognizers import Provider, Recognizer
     from pipeline.score import Noise, Row, Sample
     from pipeline.scoring import Scores
+    from pipeline.statistics import Effect
     from pipeline.views import ViewOrder
 
+NAMED = 5
 REASONS = 3
 """Of failures, said in the error; each answer has its own."""
 
@@ -141,7 +143,9 @@ def _score_images(asked: _Asked, images: Path, class_from_folder: bool, label: s
             noises=asked.noises,
             limits=asked.limits,
         )
-    return _score_result(scores, _numerical(asked, folder.samples))
+    result = _score_result(scores, _numerical(asked, folder.samples))
+    left = [f"ignored, as no pictures by their names: {', '.join(_first(folder.ignored))}"] if folder.ignored else []
+    return replace(result, data={**result.data, "ignored": list(folder.ignored)}, lines=[*result.lines, *left])
 
 
 def _score_session(asked: _Asked, session: Path, viewed: str, jitter: int, seed: int) -> Result:
@@ -161,7 +165,23 @@ def _score_session(asked: _Asked, session: Path, viewed: str, jitter: int, seed:
             noises=asked.noises,
             limits=asked.limits,
         )
-    return _score_result(scores, _numerical(asked, lambda: shown_samples(opened, None, lambda done: None)))
+    result = _score_result(scores, _numerical(asked, lambda: shown_samples(opened, None, lambda done: None)))
+    both = views is not None and {"natural", "untagged"} <= set(views.names)
+    return _with_tag_influence(result, scores, opened.header.seed) if both else result
+
+
+def _with_tag_influence(result: Result, scores: Scores, seed: int) -> Result:
+    """And what the marks around the sticker do to the answers."""
+    from pipeline.tag_influence import tag_influence
+
+    found = tag_influence(scores.answers, seed=seed)
+    rows = tuple(
+        (each.model, str(each.pictures), str(each.helped), str(each.harmed), _points(each.effect)) for each in found
+    )
+    columns = ("recognizer", "pictures", "right only with", "right only without", "points")
+    table = Table("Influence of tags and other marks", columns, rows)
+    data = {**result.data, "tag_influence": [asdict(each) for each in found]}
+    return replace(result, data=data, tables=[*result.tables, table])
 
 
 def view_order(viewed: str, jitter: int, seed: int) -> ViewOrder | None:
@@ -310,6 +330,14 @@ def _numerical_table(numerical: Sequence[NumericalNoise]) -> Table | None:
     )
     heads = ("recognizer", "crops", "again", "64 at once", "all cores", "on the CPU", "labels changed")
     return Table("Numerical noise: largest change of a probability", heads, cells)
+
+
+def _points(effect: Effect | None) -> str:
+    return f"{effect.points:+.1f} ({effect.low:+.1f} to {effect.high:+.1f})" if effect else "–"
+
+
+def _first(names: Sequence[str]) -> list[str]:
+    return [*names[:NAMED], *(["..."] if len(names) > NAMED else [])]
 
 
 def _small(value: float | None) -> str:
