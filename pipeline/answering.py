@@ -262,8 +262,8 @@ def _said(runner: Runner, batch: np.ndarray, truths: Sequence[str | None]) -> li
     finite = np.isfinite(scores).all(axis=1)
     if finite.all():
         return judge_scores(scores, truths, runner.contract)
-    known = np.flatnonzero(finite)
-    judged = iter(judge_scores(scores[known], [truths[i] for i in known], runner.contract) if len(known) else [])
+    known = np.flatnonzero(finite).tolist()
+    judged = iter(judge_scores(scores[known], [truths[i] for i in known], runner.contract) if known else [])
     return [next(judged) if each else Outcome("failed", not_finite(runner.contract)) for each in finite]
 
 
