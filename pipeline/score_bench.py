@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,26 +25,29 @@ import numpy as np
 from PIL import Image
 
 from calibration.contract import to_tensor
+from calibration.files import sha256_bytes, sha256_file
+from capture.picture import decode_picture
 from pipeline.answering import Answerer
 from pipeline.capture_bench import resident_mb
-from pipeline.engine import CHUNK, Limits, cores, fill
+from pipeline.engine import CHUNK, NATURAL, Limits, cores, fill
 from pipeline.recognizers import Recognizer, Runner, load_recognizers, open_session, zoo_folder
 from pipeline.result import Result
-from pipeline.score import Sample
+from pipeline.score import Pixels, Sample, Shown
 from pipeline.score_store import Page
-from pipeline.scoring import score_folder
-from pipeline.sources import Folder, list_folder
+from pipeline.scoring import page_name
 
 LABEL = "stop"
-SIZE_PX = (640, 480)
-"""The smallest pictures that cameras take, width and height: the larger ones are, the more of the time is decoding."""
+FRAME_PX = (1280, 720)
+CROP_PX = 240
+"""What a session holds: a camera's frames, width and height, in which a sticker takes a part of that side."""
 
 SMALL_PX = (192, 192)
-"""Photographs of signs that somebody has cut out: next to nothing to decode."""
+"""Photographs of signs that somebody has cut out, shown whole: next to nothing to decode."""
 
 QUALITY = 90
 WINDOW = 100
 Progress = Callable[[float, str], None]
+Tell = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ class Effort:
     long: int
 
 
-QUICK = Effort(pictures=400, turns=2, long=1000)
-FULL = Effort(pictures=2000, turns=7, long=100_000)
+QUICK = Effort(pictures=240, turns=2, long=1000)
+FULL = Effort(pictures=1000, turns=7, long=100_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn: ideal and scoring, of small pictures, too; only loading (one picture); one recognizer added to the
-    others; nothing new.
-    """
+    """One turn: frames, small pictures; only loading (one frame), one recognizer added to the others, nothing new."""
 
-    usual: Pair
+    frames: Pair
     small: Pair
     loaded: Spent
     added: Spent
@@ -131,52 +133,80 @@ def bench_score(effort: Effort, *, workers: int | None, seed: int, progress: Pro
     recognizers = load_recognizers([zoo_folder()])
     limits = Limits(workers=workers or cores())
     with tempfile.TemporaryDirectory(prefix="dpcam-bench-") as name:
-        usual, small = (
-            Course(make_pictures(Path(name) / f"{size[0]}", effort.pictures, size, seed), recognizers, limits)
-            for size in (SIZE_PX, SMALL_PX)
+        frames, small = (
+            Course(make_pictures(Path(name) / kind, effort.pictures, size, seed), crop_px, recognizers, limits)
+            for kind, size, crop_px in (("frames", FRAME_PX, CROP_PX), ("small", SMALL_PX, SMALL_PX[0]))
         )
-        _turn(usual, small, Path(name) / "out")
+        _turn(frames, small, Path(name) / "out")
         turns = []
         for number in range(effort.turns):
-            turns.append(_turn(usual, small, Path(name) / "out"))
+            turns.append(_turn(frames, small, Path(name) / "out"))
             progress((number + 1) / (effort.turns + 1), f"turn {number + 1}")
-        long = long_run(usual.folder, recognizers, Path(name) / "long", effort.long, limits)
+        long = long_run(small, Path(name) / "long", effort.long)
     return ScoreSpeed(tuple(turns), long, effort, limits.workers, tuple(each.name for each in recognizers))
 
 
-def make_pictures(folder: Path, count: int, size_px: tuple[int, int], seed: int) -> Folder:
+def make_pictures(folder: Path, count: int, size_px: tuple[int, int], seed: int) -> list[Path]:
     """So many JPEGs of smooth color with a camera's noise on it."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
     width, height = size_px
+    noise = random.normal(0, 4, (height, width, 1)).astype(np.float32)
     for number in range(count):
         coarse = random.integers(0, 256, (height // 24, width // 24, 3), dtype=np.uint8)
         smooth = np.asarray(Image.fromarray(coarse).resize(size_px, Image.Resampling.BICUBIC), dtype=np.float32)
-        noisy = smooth + random.normal(0, 4, (height, width, 1)).astype(np.float32)
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{number:06d}.jpg", quality=QUALITY)
-    return list_folder(folder, class_from_folder=False, label=LABEL)
+        noisy = (smooth + np.roll(noise, number, axis=1)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folder / f"{number:06d}.jpg", quality=QUALITY)
+    return sorted(folder.iterdir())
 
 
 class Course:
     """Pictures of a size, the recognizers, and all that the ideal has ready before the clock starts."""
 
-    def __init__(self, folder: Folder, recognizers: Sequence[Recognizer], limits: Limits) -> None:
+    def __init__(self, files: Sequence[Path], crop_px: int, recognizers: Sequence[Recognizer], limits: Limits) -> None:
         """Load the networks and prepare their tensors, in the batches that scoring makes."""
-        self.folder = folder
         self.recognizers = recognizers
+        self.count = len(files)
         self._limits = limits
+        self._crop_px = crop_px
+        self._hashes = {path: sha256_file(path) for path in files}
         self._runners = [open_session(each) for each in recognizers]
-        self._chunks = [folder.files[start : start + CHUNK] for start in range(0, len(folder.files), CHUNK)]
-        self._tensors = [[_tensor(runner, chunk) for runner in self._runners] for chunk in self._chunks]
+        self._chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+        self._tensors = [[self._tensor(runner, chunk) for runner in self._runners] for chunk in self._chunks]
 
     def pair(self, out: Path) -> Pair:
         """One after the other."""
-        return Pair(_spent(self.ideal), _spent(lambda: self.score(self.recognizers, out)))
+        return Pair(_spent(self.ideal), _spent(lambda: self.score(self.recognizers, out, self.count)))
 
-    def score(self, which: Sequence[Recognizer], out: Path, pictures: int | None = None) -> None:
-        """Score the first so many, or all."""
-        folder = replace(self.folder, files=self.folder.files[:pictures])
-        score_folder(folder, which, "cpu", out, lambda done: None, limits=self._limits)
+    def score(self, which: Sequence[Recognizer], out: Path, count: int, tell: Tell = lambda done: None) -> None:
+        """Score so many pictures, the same files again and again under other names, into files in ``out``."""
+        out.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            pages = [Page(Answerer(each, "cpu"), NATURAL, out / page_name(each)) for each in which]
+            for page in pages:
+                stack.callback(page.close)
+            fill(self._samples(count), pages, tell, limits=self._limits)
+            for page in pages:
+                page.finish()
+
+    def _samples(self, count: int) -> Iterator[Sample]:
+        files = cycle(self._hashes.items())
+        for number, (path, digest) in zip(range(count), files, strict=False):
+            name = f"{number:07d}"
+            yield Sample(name, digest, "bench", LABEL, name, name, partial(self._show, path, digest))
+
+    def _show(self, path: Path, digest: str) -> list[Shown]:
+        """As a frame of a session is shown: its bytes compared with what was recorded, decoded, cropped."""
+        data = path.read_bytes()
+        if sha256_bytes(data) != digest:
+            return [Shown("natural", 0, ("failed", "other bytes than were recorded"))]
+        return [Shown("natural", 0, self._crop(decode_picture(data, path.name)))]
+
+    def _crop(self, pixels: Pixels) -> Pixels:
+        return np.ascontiguousarray(pixels[-self._crop_px :, -self._crop_px :])
+
+    def _tensor(self, runner: Runner, chunk: Sequence[Path]) -> np.ndarray:
+        return to_tensor(runner.sized([self._crop(_decoded(path)) for path in chunk]), runner.contract)
 
     def ideal(self) -> None:
         """Read and decode every file, run every network: what nobody can do without."""
@@ -191,23 +221,18 @@ class Course:
             runner.session.run(None, {runner.contract.input_name: tensor})
 
 
-def long_run(folder: Folder, recognizers: Sequence[Recognizer], out: Path, count: int, limits: Limits) -> LongRun:
-    """Score ``count`` pictures, the same files again and again under other names."""
-    out.mkdir()
+def long_run(course: Course, out: Path, count: int) -> LongRun:
+    """Score ``count`` pictures with everything, and look at clock and memory after each chunk."""
     times: dict[int, float] = {}
     rss: dict[int, float] = {}
 
     def tell(done: int) -> None:
         times[done], rss[done] = time.perf_counter(), resident_mb()
 
-    with ExitStack() as stack:
-        pages = [Page(Answerer(each, "cpu"), (("natural", 0),), out / f"{each.name}.jsonl") for each in recognizers]
-        for page in pages:
-            stack.callback(page.close)
-        fill(_repeated(folder, count), pages, tell, limits=limits)
+    course.score(course.recognizers, out, count, tell)
     marks = sorted(times)
     # The first chunks wait for the networks to be loaded.
-    begin = marks[2 * limits.workers]
+    begin = marks[4]
     first = next(mark for mark in marks if mark >= min(begin + WINDOW, marks[-1]))
     tenths = [marks[round(i * (len(marks) - 1) / 10)] for i in range(11)]
     tenths[0] = begin
@@ -219,24 +244,14 @@ def long_run(folder: Folder, recognizers: Sequence[Recognizer], out: Path, count
     )
 
 
-def _repeated(folder: Folder, count: int) -> Iterator[Sample]:
-    number = 0
-    while True:
-        for sample in folder.samples():
-            if number == count:
-                return
-            yield replace(sample, name=f"{number:07d}", cell=f"{number:07d}", cluster=f"{number:07d}")
-            number += 1
-
-
-def _turn(usual: Course, small: Course, out: Path) -> Turn:
+def _turn(frames: Course, small: Course, out: Path) -> Turn:
     """One after the other, never at the same time; what was written is removed before the next."""
-    recognizers = usual.recognizers
-    pair, small_pair = usual.pair(out / "all"), small.pair(out / "small")
-    loaded = _spent(lambda: usual.score(recognizers, out / "one", 1))
-    usual.score(recognizers[:-1], out / "others")
-    added = _spent(lambda: usual.score(recognizers, out / "others"))
-    again = _spent(lambda: usual.score(recognizers, out / "all"))
+    recognizers = frames.recognizers
+    pair, small_pair = frames.pair(out / "all"), small.pair(out / "small")
+    loaded = _spent(lambda: frames.score(recognizers, out / "one", 1))
+    frames.score(recognizers[:-1], out / "others", frames.count)
+    added = _spent(lambda: frames.score(recognizers, out / "others", frames.count))
+    again = _spent(lambda: frames.score(recognizers, out / "all", frames.count))
     shutil.rmtree(out)
     return Turn(pair, small_pair, loaded, added, again)
 
@@ -247,10 +262,6 @@ def _spent(work: Callable[[], None]) -> Spent:
     return Spent(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def _tensor(runner: Runner, chunk: Sequence[Path]) -> np.ndarray:
-    return to_tensor(runner.sized([_decoded(path) for path in chunk]), runner.contract)
-
-
 def _decoded(path: Path) -> np.ndarray:
     """A file of ours as pixels, the shortest way that the library has."""
     with Image.open(io.BytesIO(path.read_bytes())) as image:
@@ -259,13 +270,13 @@ def _decoded(path: Path) -> np.ndarray:
 
 def score_result(speed: ScoreSpeed) -> Result:
     """The answer of the command."""
-    usual, small = (_of(speed, kind) for kind in ("usual", "small"))
-    added = speed.median(lambda turn: turn.added.wall_s / turn.usual.scored.wall_s)
-    again = speed.median(lambda turn: turn.again.wall_s / turn.usual.scored.wall_s)
+    frames, small = (_of(speed, kind) for kind in ("frames", "small"))
+    added = speed.median(lambda turn: turn.added.wall_s / turn.frames.scored.wall_s)
+    again = speed.median(lambda turn: turn.again.wall_s / turn.frames.scored.wall_s)
     long = speed.long
     return Result(
         data={
-            **usual,
+            **frames,
             "small": small,
             "loading_s": speed.median(lambda turn: turn.loaded.wall_s),
             "added_share": added,
@@ -279,7 +290,7 @@ def score_result(speed: ScoreSpeed) -> Result:
         lines=[
             f"{len(speed.recognizers)} recognizers on {speed.workers} threads, {len(speed.turns)} turns of "
             f"{speed.effort.pictures} files",
-            _line(usual),
+            _line(frames),
             _line(small),
             f"one recognizer added: {100 * added:.0f} % of the time for all, nothing new: {100 * again:.0f} %",
             f"{long.pictures} pictures: {long.first_ms:.2f} ms each for the first hundred, {long.ms[-1]:.2f} ms in the "
@@ -288,11 +299,11 @@ def score_result(speed: ScoreSpeed) -> Result:
     )
 
 
-def _of(speed: ScoreSpeed, kind: Literal["usual", "small"]) -> dict[str, Any]:
+def _of(speed: ScoreSpeed, kind: Literal["frames", "small"]) -> dict[str, Any]:
     """Rates and ratios of one size of pictures; ``without_loading``: processor time, less that of one picture."""
 
     def median(of: Callable[[Pair, Turn], float]) -> float:
-        return speed.median(lambda turn: of(turn.usual if kind == "usual" else turn.small, turn))
+        return speed.median(lambda turn: of(turn.frames if kind == "frames" else turn.small, turn))
 
     count = speed.effort.pictures
     return {
@@ -303,7 +314,7 @@ def _of(speed: ScoreSpeed, kind: Literal["usual", "small"]) -> dict[str, Any]:
         "cpu_ratio_without_loading": median(
             lambda pair, turn: pair.ideal.cpu_s / (pair.scored.cpu_s - turn.loaded.cpu_s)
         ),
-        "size_px": list(SIZE_PX if kind == "usual" else SMALL_PX),
+        "size_px": list(FRAME_PX if kind == "frames" else SMALL_PX),
     }
 
 

@@ -167,13 +167,17 @@ def test_every_frame_is_scored_by_every_recognizer_and_counted_once(captured: Pa
 
 def test_scores_are_the_same_again_and_the_same_made_again(captured: Path, session: Path, tmp_path: Path):
     first = data("score", captured, cwd=tmp_path)
-    kept = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in captured.glob("derived/*.jsonl")}
+    kept = derived(captured)
+    written = {path: path.stat().st_mtime_ns for path in captured.glob("derived/**/*.jsonl")}
     assert data("score", captured, cwd=tmp_path) == first
-    assert {name: (captured / "derived" / name).stat().st_mtime_ns for name in kept} == {
-        n: t for n, (_, t) in kept.items()
-    }
+    assert {path: path.stat().st_mtime_ns for path in written} == written
     assert data("score", session, cwd=tmp_path)["rows"] == first["rows"]
-    assert {path.name: path.read_bytes() for path in session.glob("derived/*")} == {n: b for n, (b, _) in kept.items()}
+    assert derived(session) == kept
+
+
+def derived(session: Path) -> dict[str, bytes]:
+    """Localizations and scores: what can be computed again."""
+    return {str(path.relative_to(session)): path.read_bytes() for path in session.glob("derived/**/*.jsonl")}
 
 
 def test_the_report_is_one_page_and_its_exit_code_the_verdict(captured: Path, tmp_path: Path):

@@ -16,6 +16,7 @@ from pipeline.recognizers import Recognizer
 from pipeline.score import Answer
 from pipeline.scoring import judge_session, plan_rule, score_folder, score_session
 from pipeline.sources import list_folder
+from pipeline.views import ViewOrder
 
 SIGNS = ("general-caution", "stop", "yield")
 
@@ -70,6 +71,18 @@ def test_scores_that_were_cut_off_are_gone_on_with(session: Session, bench: list
             path.write_bytes(damaged)
             assert score_session(session, bench, "cpu", quiet) == first
             assert path.read_bytes() == whole
+
+
+def test_other_views_have_rows_and_files_of_their_own(session: Session, bench: list[Recognizer]):
+    natural = score_session(session, bench, "cpu", quiet)
+    views = ViewOrder(("natural", "object"), jitter=2, seed=3)
+    several = score_session(session, bench, "cpu", quiet, views=views)
+    assert several.path != natural.path
+    assert len(several.answers) == 4 * len(natural.answers)
+    assert {(each.view, each.repeat) for each in several.answers} == set(views.shown)
+    assert [row for row in several.rows if row.view == "natural"] == list(natural.rows)
+    assert sum(row.n for row in several.rows if row.view == "object") == len(natural.answers)
+    assert judge_session(session, several.answers) == judge_session(session, natural.answers)
 
 
 def test_a_folder_s_answers_are_kept_where_asked(bench: list[Recognizer], tmp_path: Path):

@@ -199,7 +199,7 @@ def train(
 @command(group, "score")
 def score(
     quick: Annotated[bool, typer.Option("--quick", help="Less than a minute: fewer pictures and turns.")] = False,
-    pictures: Annotated[int | None, typer.Option(help="In a turn; 2000, or 400 with --quick.", min=100)] = None,
+    pictures: Annotated[int | None, typer.Option(help="In a turn; 1000, or 240 with --quick.", min=100)] = None,
     turns: Annotated[int | None, typer.Option(help="7, or 2 with --quick.", min=1)] = None,
     long: Annotated[
         int | None, typer.Option(help="Pictures of the one long run; 100000, or 1000 with --quick.", min=500)
