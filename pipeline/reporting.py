@@ -29,7 +29,7 @@ from pipeline.statistics import Judgement
 
 if TYPE_CHECKING:
     from pipeline.engine import Limits
-    from pipeline.twinning import TwinOrder
+    from pipeline.twin.twins import TwinOrder
     from pipeline.views import ViewOrder
 
 
@@ -116,7 +116,7 @@ def _twin(session: Session, recognizers: Sequence[Recognizer], order: TwinOrder 
         return None
     # Loaded only here: it takes the renderer along.
     from pipeline.report.twin_section import twin_section
-    from pipeline.twinning import twin_session
+    from pipeline.twin.twins import twin_session
 
     twins, _ = twin_session(session, recognizers, order, lambda share: None)
     return twin_section(twins)

@@ -18,7 +18,7 @@ from pipeline.report.statistics_section import statistics_section
 from pipeline.report.twin_section import twin_section
 from pipeline.statistics import Rule
 from pipeline.statistics.slopes import Setting
-from pipeline.twin import RUNGS, Change, Ladder, LeftOut, Level, Measures, Step, Twins
+from pipeline.twin.ladder import RUNGS, Change, Ladder, LeftOut, Level, Measures, Step, Twins
 
 ARMS, MODELS = ("bare", "label", TARGET), {"cct": True, "mobilenetv2": True, "vgg": False}
 

@@ -12,12 +12,12 @@ from calibration.camera import CameraModel
 from calibration.geometry import Box
 from calibration.region import Region
 from calibration.sheet import Tag
-from pipeline.twin import RUNGS, Change, Measures, TwinAnswer, Twins
-from pipeline.twin_color import PrintColor, TagLevels, print_color, tag_levels, white_over
-from pipeline.twin_figure import twin_png
-from pipeline.twin_gap import ladders
-from pipeline.twin_place import Place, shift_between, together
-from pipeline.twin_render import (
+from pipeline.twin.color import PrintColor, TagLevels, print_color, tag_levels, white_over
+from pipeline.twin.figure import twin_png
+from pipeline.twin.gap import ladders
+from pipeline.twin.ladder import RUNGS, Change, Measures, TwinAnswer, Twins
+from pipeline.twin.place import Place, shift_between, together
+from pipeline.twin.render import (
     Layer,
     Print,
     Sight,

@@ -14,8 +14,8 @@ from calibration.errors import BadInput
 from calibration.geometry import Box
 from capture.session import Session, read_session
 from pipeline.recognizers import Recognizer, load_recognizers, zoo_folder
-from pipeline.twin import FACTOR_OF, RUNGS, Ladder, LeftOut, Twins
-from pipeline.twinning import TwinOrder, twin_session, twins
+from pipeline.twin.ladder import FACTOR_OF, RUNGS, Ladder, LeftOut, Twins
+from pipeline.twin.twins import TwinOrder, twin_session, twins
 
 SLIP = Box(x_mm=2.0, y_mm=-1.0, width_mm=1, height_mm=1)
 

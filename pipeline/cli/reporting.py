@@ -33,7 +33,7 @@ from pipeline.result import Result
 if TYPE_CHECKING:
     from pipeline.comparing import Comparison
     from pipeline.recognizers import Provider
-    from pipeline.twinning import TwinOrder
+    from pipeline.twin.twins import TwinOrder
 
 FormOption = Annotated[
     Literal["html", "json", "csv", "parquet", "markdown", "pdf"] | None,
@@ -103,7 +103,7 @@ def report(
 
 
 def _twin_order(provider: Provider) -> TwinOrder:
-    from pipeline.twinning import TwinOrder
+    from pipeline.twin.twins import TwinOrder
 
     return TwinOrder(provider=provider)
 

@@ -18,7 +18,7 @@ from pipeline.cli.sessions import SessionArgument
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
-    from pipeline.twin import Change, Ladder, TwinFiles, Twins
+    from pipeline.twin.ladder import Change, Ladder, TwinFiles, Twins
 
 NAMED = 5
 What = Literal["probability", "accuracy"]
@@ -48,7 +48,7 @@ def twin(
     from capture.session import read_session
     from pipeline.lab import select_recognizers
     from pipeline.recognizers import require_provider
-    from pipeline.twinning import TwinOrder, twin_session
+    from pipeline.twin.twins import TwinOrder, twin_session
 
     require_provider(provider)
     opened = read_session(session)
@@ -63,7 +63,7 @@ def twin(
 
 
 def _result(found: Twins, files: TwinFiles, out: Path | None) -> Result:
-    from pipeline.twin_figure import measures_text
+    from pipeline.twin.figure import measures_text
 
     data = {
         "arm": found.arm,

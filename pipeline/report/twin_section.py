@@ -6,8 +6,8 @@ from pydantic import JsonValue, TypeAdapter
 
 from pipeline.report.content import Panel, Section
 from pipeline.result import Table
-from pipeline.twin import Change, Ladder, LeftOut, Measures, Twins
-from pipeline.twin_figure import measures_text, twin_png
+from pipeline.twin.figure import measures_text, twin_png
+from pipeline.twin.ladder import Change, Ladder, LeftOut, Measures, Twins
 
 _MEASURES: TypeAdapter[Measures] = TypeAdapter(Measures)
 _LADDERS: TypeAdapter[tuple[Ladder, ...]] = TypeAdapter(tuple[Ladder, ...])

@@ -18,10 +18,10 @@ from capture.session import FrameRecord, Session
 from pipeline.localizing import LocalizedPicture, localized_pictures, session_camera, session_sheets
 from pipeline.score import Missed
 from pipeline.sources import condition_name
-from pipeline.twin import LeftOut
-from pipeline.twin_color import PrintColor, print_color
-from pipeline.twin_measure import SPACES, Shot, look
-from pipeline.twin_render import Floats, Sight, Space
+from pipeline.twin.color import PrintColor, print_color
+from pipeline.twin.ladder import LeftOut
+from pipeline.twin.measure import SPACES, Shot, look
+from pipeline.twin.render import Floats, Sight, Space
 from pipeline.views import natural_crop
 
 BASES = ("bare", "blank")

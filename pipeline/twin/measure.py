@@ -19,8 +19,8 @@ from capture.edges import edge_blur_px
 from capture.response import Noise, fit_noise, see_swatches
 from capture.session import FrameRecord
 from capture.sharpness import measure_blur
-from pipeline.twin_color import RIM, Asked, TagLevels, White, over_white, tag_levels, white_over
-from pipeline.twin_render import REACH_SIGMAS, Floats, Layer, Pixels, Sight, Space, blurred, draw, sticker_print
+from pipeline.twin.color import RIM, Asked, TagLevels, White, over_white, tag_levels, white_over
+from pipeline.twin.render import REACH_SIGMAS, Floats, Layer, Pixels, Sight, Space, blurred, draw, sticker_print
 
 SPACES: tuple[Space, Space] = ("light", "code")
 ORDINARY_PX = 0.5

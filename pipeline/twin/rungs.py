@@ -11,11 +11,11 @@ import numpy as np
 from calibration.errors import BadInput
 from calibration.geometry import Array
 from calibration.sheet import Sheet
-from pipeline.twin import Rung
-from pipeline.twin_color import PrintColor, White
-from pipeline.twin_measure import Shot, noisy
-from pipeline.twin_place import Place, shift_between
-from pipeline.twin_render import (
+from pipeline.twin.color import PrintColor, White
+from pipeline.twin.ladder import Rung
+from pipeline.twin.measure import Shot, noisy
+from pipeline.twin.place import Place, shift_between
+from pipeline.twin.render import (
     REACH_SIGMAS,
     Floats,
     Layer,
@@ -29,7 +29,7 @@ from pipeline.twin_render import (
     pasted,
     sticker_print,
 )
-from pipeline.twin_shots import Sticker
+from pipeline.twin.shots import Sticker
 
 SEARCHES = 4
 STEP_MM = 0.5

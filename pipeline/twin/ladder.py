@@ -2,7 +2,7 @@
 
 A *twin* is a shot of a bare or blank sheet into which the patch is rendered. The *rungs* go from what the screen
 promised to what a perfect print would have looked like there; the last step leads to the real sticker. All numbers
-are frozen values; :mod:`pipeline.twinning` makes them.
+are frozen values; :mod:`pipeline.twin.twins` makes them.
 """
 
 from __future__ import annotations

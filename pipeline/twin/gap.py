@@ -9,7 +9,7 @@ import numpy as np
 
 from calibration.geometry import Array
 from pipeline.statistics import PairedTest
-from pipeline.twin import (
+from pipeline.twin.ladder import (
     FACTOR_OF,
     PROMISED,
     RUNGS,

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pipeline.twin import RUNGS, TWIN, Change, Ladder, Measures, Twins
+from pipeline.twin.ladder import RUNGS, TWIN, Change, Ladder, Measures, Twins
 
 SETTINGS: Any = {"font.family": ["DejaVu Sans"], "font.size": 9.0, "text.parse_math": False}
 WHOLE, LOSS, GAIN, LINE, BASE = "#2f5f95", "#c0504d", "#3f8a56", "#999999", "#777777"

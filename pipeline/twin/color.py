@@ -16,7 +16,7 @@ from calibration.color import ColorResponse, features
 from calibration.geometry import Array
 from calibration.sheet import Sheet
 from capture.response import SwatchSeen
-from pipeline.twin_render import Floats, Layer, Pixels, Sight, Space, blurred, draw, into, out_of, tag_print
+from pipeline.twin.render import Floats, Layer, Pixels, Sight, Space, blurred, draw, into, out_of, tag_print
 
 RIM = 0.98
 """Pixels of a tag that are covered by less show what lies beyond it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.geometry import Array
-from pipeline.twin_render import Floats, Layer, Pixels, out_of
+from pipeline.twin.render import Floats, Layer, Pixels, out_of
 
 COVERED = 0.5
 """A pixel counts when the sticker covers so much of it."""

@@ -22,15 +22,15 @@ from pipeline.derived import derived_path
 from pipeline.localizing import stored_picture
 from pipeline.recognizers import Provider, Recognizer, Runner, open_session
 from pipeline.score import true_label
-from pipeline.twin import PROMISED, TWIN, LeftOut, Measures, Rung, TwinAnswer, TwinCell, TwinFiles, Twins
-from pipeline.twin_color import PrintColor
-from pipeline.twin_figure import twin_png
-from pipeline.twin_gap import ladders
-from pipeline.twin_measure import Shot, color_difference, rectified, rectified_side
-from pipeline.twin_place import Place, together
-from pipeline.twin_render import Pixels, Space
-from pipeline.twin_rungs import Painter
-from pipeline.twin_shots import (
+from pipeline.twin.color import PrintColor
+from pipeline.twin.figure import twin_png
+from pipeline.twin.gap import ladders
+from pipeline.twin.ladder import PROMISED, TWIN, LeftOut, Measures, Rung, TwinAnswer, TwinCell, TwinFiles, Twins
+from pipeline.twin.measure import Shot, color_difference, rectified, rectified_side
+from pipeline.twin.place import Place, together
+from pipeline.twin.render import Pixels, Space
+from pipeline.twin.rungs import Painter
+from pipeline.twin.shots import (
     BASES,
     Pair,
     Sticker,
