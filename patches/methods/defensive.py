@@ -17,7 +17,7 @@ from patches.methods.base import OneLatent, printable
 from patches.objective import defended
 from patches.order import Bench, Terms, Views
 
-TERMS = Terms(no_spoof=0.33, disturb=0.3)
+TERMS = Terms(no_spoof=0.33, disturb=0.9)
 
 
 @dataclass(frozen=True, slots=True)

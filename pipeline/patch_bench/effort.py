@@ -140,7 +140,7 @@ def pictures_spec(geometry: PatchGeometry, side_px: int) -> TransformSpec:
 def pixels_spec(geometry: PatchGeometry, side_px: int) -> TransformSpec:
     """What happens to a picture whose own pixels are overwritten: nothing is printed, and nothing moves.
 
-    Light, haze, blur and noise as far as they leave something of a picture that is 32 px wide.
+    Little light, haze, blur and noise: a picture of 32 px has little to lose, and patches that saw more gained less.
     """
     focal_px = side_px * DISTANCE_MM / geometry.outer_mm
     return TransformSpec.identity().model_copy(
@@ -148,15 +148,15 @@ def pixels_spec(geometry: PatchGeometry, side_px: int) -> TransformSpec:
             "distance_mm": (DISTANCE_MM, DISTANCE_MM),
             "focal_px": (focal_px, focal_px),
             "ink_noise": (0.0, 0.05),
-            "light_gain": (0.4, 1.3),
+            "light_gain": (0.75, 1.2),
             "light_warmth": (-0.15, 0.15),
             "light_gradient": (0.0, 0.1),
-            "shadow": (0.0, 0.2),
-            "haze": (0.0, 0.4),
-            "defocus_px": (0.0, 0.8),
-            "motion_px": (0.0, 1.5),
+            "shadow": (0.0, 0.05),
+            "haze": (0.0, 0.1),
+            "defocus_px": (0.0, 0.3),
+            "motion_px": (0.0, 0.5),
             "shot_noise": (0.0, 0.004),
-            "read_noise": (0.0, 0.08),
+            "read_noise": (0.0, 0.03),
             "clutter": (0.0, 0.3),
         }
     )
