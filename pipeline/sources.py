@@ -19,15 +19,17 @@ from calibration.sheet import Sheet
 from capture.picture import PICTURE_SUFFIXES, decode_picture
 from capture.plan import Condition
 from capture.session import FrameRecord, Session
-from pipeline.localizing import LocalizedFrame, session_camera, session_sheets, stored_picture
+from pipeline.localizing import LocalizedFrame, session_cameras, session_sheets, stored_picture
 from pipeline.score import Sample, Shown, Status
 from pipeline.views import ViewOrder, nothing_shown, place, views
 
 NATURAL = ViewOrder()
 
-
 MAX_BYTES = 2**30
 """Larger files are no pictures that can be decoded: they are not read."""
+
+HELD_BYTES = 2**20
+"""Files up to this size are read once. They are held until they are decoded, some dozens at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class Folder:
         for path in self.files:
             name = _name(path, self.root)
             truth = readable_name(path.parent.name) if self.class_from_folder else self.label
-            digest = _digest(path, name)
-            yield Sample(name, digest, "images", truth, name, name, partial(_show_file, path, name, digest))
+            content = _content(path, name)
+            yield Sample(name, content.sha256, "images", truth, name, name, partial(_show_file, path, name, content))
 
 
 def list_folder(root: Path, *, class_from_folder: bool, label: str | None) -> Folder:
@@ -95,24 +97,35 @@ def _name(path: Path, root: Path) -> str:
     return readable_name(path.relative_to(root).as_posix().replace("\\", "\\\\"))
 
 
-def _digest(path: Path, name: str) -> str:
-    """Hex SHA-256 of a file's bytes; empty where they cannot be read, which :func:`_show_file` then says."""
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The digest of a file's bytes, empty where they cannot be read; and the bytes themselves, if they are few."""
+
+    sha256: str
+    data: bytes | None = None
+
+
+def _content(path: Path, name: str) -> _Content:
+    """What cannot be read :func:`_show_file` says."""
     try:
         _refuse_unreadable(path, name)
-        return sha256_file(path)
-    except (BadImage, MissingFile):
-        return ""
+        if path.stat().st_size > HELD_BYTES:
+            return _Content(sha256_file(path))
+        data = path.read_bytes()
+    except (BadImage, MissingFile, OSError):
+        return _Content("")
+    return _Content(sha256_bytes(data), data)
 
 
-def _show_file(path: Path, name: str, digest: str) -> list[Shown]:
+def _show_file(path: Path, name: str, content: _Content) -> list[Shown]:
     try:
-        return [Shown("natural", 0, decode_picture(_bytes(path, name, digest), name))]
+        return [Shown("natural", 0, decode_picture(content.data or _bytes(path, name, content.sha256), name))]
     except BadImage as error:
         return nothing_shown(NATURAL, "failed", error.message)
 
 
 def _bytes(path: Path, name: str, digest: str) -> bytes:
-    """The bytes of that digest."""
+    """The bytes of that digest, read again."""
     _refuse_unreadable(path, name)
     try:
         data = path.read_bytes()
@@ -144,7 +157,7 @@ def session_samples(
     session: Session, localized: Sequence[LocalizedFrame], views: ViewOrder = NATURAL
 ) -> Iterator[Sample]:
     """One sample a frame, shown in the views that are asked for. Frames of one shot are one cluster."""
-    lab = _Lab(session_sheets(session), session_camera(session), views)
+    lab = _Lab(session_sheets(session), session_cameras(session), views)
     by_index = {each.index: each for each in localized}
     for frame in session.frames:
         yield _frame_sample(frame, by_index[frame.index], lab)
@@ -175,7 +188,7 @@ class _Lab:
     """What is known of a session besides its frames."""
 
     sheets: Mapping[str, Sheet]
-    camera: CameraModel | None
+    cameras: Mapping[str, CameraModel | None]
     views: ViewOrder
 
 
@@ -198,7 +211,8 @@ def _show_frame(frame: FrameRecord, found: LocalizedFrame, lab: _Lab, name: str)
     if nothing or found.sheet is None or found.frame_corners_px is None:
         return nothing_shown(lab.views, *(nothing or ("missed", found.reason)))
     sheet = lab.sheets[found.sheet]
-    where = place(sheet, np.array(found.frame_corners_px), lab.camera, _sticker(sheet, lab.sheets.values()))
+    camera, sticker = lab.cameras[frame.camera], _sticker(sheet, lab.sheets.values())
+    where = place(sheet, np.array(found.frame_corners_px), camera, sticker)
     try:
         return views(stored_picture(frame), where, lab.views, name)
     except BadImage as error:

@@ -179,6 +179,13 @@ def test_one_label_for_all_or_none(folder: Path):
     assert {each.truth for each in list_folder(folder, class_from_folder=False, label=None).samples()} == {None}
 
 
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file is too large to be held until it is decoded."""
+    monkeypatch.setattr("pipeline.sources.HELD_BYTES", 0)
+
+
+@pytest.mark.usefixtures("large")
 def test_a_file_that_goes_away_meanwhile_is_one_failed_sample(folder: Path):
     samples = list(list_folder(folder, class_from_folder=True, label=None).samples())
     (folder / "stop" / "b.png").unlink()
@@ -186,10 +193,18 @@ def test_a_file_that_goes_away_meanwhile_is_one_failed_sample(folder: Path):
     assert (status, "b.png: No such file" in reason) == ("failed", True)
 
 
+@pytest.mark.usefixtures("large")
 def test_a_file_that_changes_meanwhile_is_not_scored_as_another(folder: Path):
     samples = list(list_folder(folder, class_from_folder=True, label=None).samples())
     (folder / "stop" / "b.png").write_bytes((folder / "yield" / "deep" / "er" / "c.bmp").read_bytes())
     assert seen(samples[2]) == ("failed", "stop/b.png changed while it was scored")
+
+
+def test_a_small_file_is_scored_as_it_was_hashed(folder: Path):
+    before = seen(list(list_folder(folder, class_from_folder=True, label=None).samples())[2])
+    samples = list(list_folder(folder, class_from_folder=True, label=None).samples())
+    (folder / "stop" / "b.png").unlink()
+    np.testing.assert_array_equal(seen(samples[2]), before)
 
 
 def test_what_is_no_picture_by_its_name_is_counted_by_it(folder: Path, tmp_path: Path):
