@@ -53,8 +53,8 @@ from capture.session import (
 )
 from capture.storage import PNG, Storage
 
-ROOM = 4
-"""Frames that may wait for the disk or be on their way to it."""
+ROOM = 16
+"""Frames that may wait for the disk or be on their way to it: disks stand still for a third of a second now and then."""
 
 
 class SessionWriter:
