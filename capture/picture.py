@@ -48,26 +48,32 @@ _FAST_PNG = [
 ]
 
 
-def decode_picture(data: bytes, where: str) -> Pixels:
+def decode_picture(data: bytes, where: str, *, writable: bool = True) -> Pixels:
     """Bytes of a picture → ``(H, W, 3)`` uint8 RGB, upright; of several the first.
+
+    Not ``writable``, it may come a copy cheaper.
 
     The EXIF orientation is applied, so that pixels are as a viewer shows them; alpha is dropped, 16 bits become 8 (the
     higher ones), color profiles are not applied. :class:`BadImage` (naming ``where``) when the bytes are no picture
     of one of ``FORMATS``, only the beginning of one, one of more than ``MAX_PIXELS``, or of numbers whose white is
     not known: 32 bits, floating point.
     """
-    return decode_kept(data, where)[0]
+    return _decoded(data, where, writable)[0]
 
 
 def decode_kept(data: bytes, where: str) -> tuple[Pixels, str]:
     """As :func:`decode_picture`, and the suffix under which these very bytes may be stored, empty for none."""
+    return _decoded(data, where, writable=True)
+
+
+def _decoded(data: bytes, where: str, writable: bool) -> tuple[Pixels, str]:
     try:
         # Pillow, not OpenCV: it refuses a truncated file, where OpenCV gives half a picture on gray.
         # What it only warns of (a damaged note on the lens, a large picture) keeps nobody from seeing the picture.
         with QUIET, Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _refuse_unknown_scale(image, where)
             ImageOps.exif_transpose(image, in_place=True)
-            return _rgb(image), KEPT_SUFFIXES.get(image.format or "", "")
+            return _rgb(image, writable), KEPT_SUFFIXES.get(image.format or "", "")
     except BadImage:
         raise
     except UnidentifiedImageError as error:
@@ -178,8 +184,10 @@ def _refuse_unknown_scale(image: Image.Image, where: str) -> None:
         )
 
 
-def _rgb(image: Image.Image) -> Pixels:
+def _rgb(image: Image.Image, writable: bool = True) -> Pixels:
     """``(H, W, 3)`` of a picture that is loaded, strip by strip."""
+    if image.mode == "RGB" and not writable:
+        return np.asarray(image)
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):

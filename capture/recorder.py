@@ -54,7 +54,7 @@ from capture.session import (
 from capture.storage import PNG, Storage
 
 ROOM = 16
-"""Frames that may wait for the disk or be on their way to it: disks stand still for a third of a second now and then."""
+"""Frames that may wait for the disk or be on their way to it: a disk stands still for half a second now and then."""
 
 
 class SessionWriter:

@@ -154,7 +154,7 @@ def session_camera(session: Session) -> CameraModel | None:
     return next(iter(models.values()))
 
 
-def stored_picture(frame: FrameRecord) -> NDArray[np.uint8]:
+def stored_picture(frame: FrameRecord, *, writable: bool = True) -> NDArray[np.uint8]:
     """``(H, W, 3)`` uint8 RGB of a frame as it was recorded.
 
     :class:`BadImage` when its file is gone, holds other bytes than were journaled, or is no picture.
@@ -166,7 +166,7 @@ def stored_picture(frame: FrameRecord) -> NDArray[np.uint8]:
         raise BadImage(f"the frame {name} is missing", where=name) from error
     if sha256_bytes(data) != frame.sha256:
         raise BadImage(f"the frame {name} holds other bytes than were recorded", where=name)
-    return decode_picture(data, name)
+    return decode_picture(data, name, writable=writable)
 
 
 def localize_frame(frame: FrameRecord, sheets: Sequence[Sheet], camera: CameraModel | None) -> LocalizedPicture:

@@ -200,7 +200,7 @@ class Course:
         data = path.read_bytes()
         if sha256_bytes(data) != digest:
             return [Shown("natural", 0, ("failed", "other bytes than were recorded"))]
-        return [Shown("natural", 0, self._crop(decode_picture(data, path.name)))]
+        return [Shown("natural", 0, self._crop(decode_picture(data, path.name, writable=False)))]
 
     def _crop(self, pixels: Pixels) -> Pixels:
         return np.ascontiguousarray(pixels[-self._crop_px :, -self._crop_px :])

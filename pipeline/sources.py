@@ -119,7 +119,8 @@ def _content(path: Path, name: str) -> _Content:
 
 def _show_file(path: Path, name: str, content: _Content) -> list[Shown]:
     try:
-        return [Shown("natural", 0, decode_picture(content.data or _bytes(path, name, content.sha256), name))]
+        data = content.data or _bytes(path, name, content.sha256)
+        return [Shown("natural", 0, decode_picture(data, name, writable=False))]
     except BadImage as error:
         return nothing_shown(NATURAL, "failed", error.message)
 
@@ -214,7 +215,7 @@ def _show_frame(frame: FrameRecord, found: LocalizedFrame, lab: _Lab, name: str)
     camera, sticker = lab.cameras[frame.camera], _sticker(sheet, lab.sheets.values())
     where = place(sheet, np.array(found.frame_corners_px), camera, sticker)
     try:
-        return views(stored_picture(frame), where, lab.views, name)
+        return views(stored_picture(frame, writable=False), where, lab.views, name)
     except BadImage as error:
         return nothing_shown(lab.views, "failed", error.message)
 
