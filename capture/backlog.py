@@ -6,11 +6,19 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
 
-_Job = tuple[Callable[[], Any], Future[Any] | None]
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is to be done, who waits for it, and how much room it takes."""
+
+    do: Callable[[], Any]
+    future: Future[Any] | None
+    size: int
 
 
 class Backlog:
@@ -22,7 +30,7 @@ class Backlog:
     """
 
     def __init__(self, room: int, name: str) -> None:
-        """``room``: so many jobs may wait or be under way before :meth:`put` blocks."""
+        """``room``: so much may wait or be under way before :meth:`put` blocks, each job counted by its size."""
         self._room = room
         self._jobs: deque[_Job] = deque()
         self._news = threading.Condition()
@@ -32,12 +40,12 @@ class Backlog:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, job: Callable[[], object]) -> None:
-        """Hand a job in and go on; waits while there is no room."""
+    def put(self, job: Callable[[], object], size: int = 1) -> None:
+        """Hand a job in and go on; waits while there is no room. One that is larger than all room waits for all."""
         with self._news:
-            self._news.wait_for(lambda: self._failure or len(self._jobs) < self._room)
+            self._news.wait_for(lambda: self._failure or not self._jobs or self._taken + size <= self._room)
             self._raise_failure()
-            self._add(job, None)
+            self._add(job, None, size)
 
     def do(self, job: Callable[[], Answer], *, after_failure: bool = False) -> Answer:
         """Have a job done after all others, and wait for it. ``after_failure``: even if the work has failed."""
@@ -49,7 +57,7 @@ class Backlog:
         with self._news:
             if not after_failure:
                 self._raise_failure()
-            self._add(job, future)
+            self._add(job, future, 0)
         return future
 
     def settle(self) -> None:
@@ -66,10 +74,14 @@ class Backlog:
         self._thread.join()
         return None if self._told else self._failure
 
-    def _add(self, job: Callable[[], Any], future: Future[Any] | None) -> None:
+    @property
+    def _taken(self) -> int:
+        return sum(job.size for job in self._jobs)
+
+    def _add(self, job: Callable[[], Any], future: Future[Any] | None, size: int) -> None:
         if self._closed:
             raise ValueError("the backlog is closed")
-        self._jobs.append((job, future))
+        self._jobs.append(_Job(job, future, size))
         self._news.notify_all()
 
     def _raise_failure(self) -> None:
@@ -81,7 +93,7 @@ class Backlog:
 
     def _work(self) -> None:
         while job := self._next():
-            self._run(*job)
+            self._run(job.do, job.future)
 
     def _next(self) -> _Job | None:
         with self._news:
@@ -105,7 +117,7 @@ class Backlog:
             return
         with self._news:
             self._failure = error
-            given_up = [waiting for _, waiting in self._jobs if waiting]
+            given_up = [each.future for each in self._jobs if each.future]
             self._told = bool(given_up)
             self._jobs.clear()
             self._news.notify_all()

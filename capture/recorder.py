@@ -53,8 +53,8 @@ from capture.session import (
 )
 from capture.storage import PNG, Storage
 
-ROOM = 16
-"""Frames that may wait for the disk or be on their way to it: a disk stands still for half a second now and then."""
+ROOM_BYTES = 2**29
+"""Pictures that may wait for the disk or be on their way to it: a busy disk stands still for a second now and then."""
 
 
 class SessionWriter:
@@ -92,7 +92,7 @@ class SessionWriter:
         self._next = self._frames + len(state.withdrawn)
         trial = folder / FRAMES / state.header.camera_folder / ".trial.part"
         self._encoder = Encoder(state.header.storage, trial, clock, lambda text: self._append(NoteEvent, text=text))
-        self._backlog = Backlog(ROOM, f"session {state.header.id}")
+        self._backlog = Backlog(ROOM_BYTES, f"session {state.header.id}")
 
     @classmethod
     def create(
@@ -219,7 +219,8 @@ class SessionWriter:
         Waits while too many are on their way. What went wrong with an earlier one is raised here, and by
         :meth:`settle`; those behind it are not written, and nobody was told that they were.
         """
-        self._backlog.put(lambda: self._store_and_tell(frame, shot, verdict, stored, camera))
+        size = len(frame.encoded or b"") + frame.pixels.nbytes
+        self._backlog.put(lambda: self._store_and_tell(frame, shot, verdict, stored, camera), size)
         self._count_frame(shot)
 
     def settle(self) -> None:

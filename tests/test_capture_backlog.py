@@ -50,6 +50,24 @@ def test_who_is_too_fast_waits_and_nothing_is_dropped(backlog: Backlog) -> None:
     assert done == list(range(5))
 
 
+def test_jobs_count_by_their_size_and_one_that_is_too_large_comes_alone() -> None:
+    backlog, go, entered = Backlog(10, "test"), threading.Event(), []
+
+    def hand_in() -> None:
+        for size in (4, 6, 1, 30, 1):
+            backlog.put(go.wait, size)
+            entered.append(size)
+
+    thread = threading.Thread(target=hand_in)
+    thread.start()
+    thread.join(0.2)
+    assert entered == [4, 6]
+    go.set()
+    thread.join()
+    assert entered == [4, 6, 1, 30, 1]
+    backlog.close()
+
+
 def test_after_a_failure_nothing_is_done_and_everybody_hears_of_it(backlog: Backlog) -> None:
     go, done = threading.Event(), []
     backlog.put(lambda: (go.wait(), fail()))

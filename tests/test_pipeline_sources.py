@@ -89,9 +89,9 @@ def test_a_frame_is_decoded_once_for_all_views(
 ):
     read: list[int] = []
 
-    def counting(frame: FrameRecord) -> np.ndarray:
+    def counting(frame: FrameRecord, **how: bool) -> np.ndarray:
         read.append(frame.index)
-        return stored_picture(frame)
+        return stored_picture(frame, **how)
 
     monkeypatch.setattr("pipeline.sources.stored_picture", counting)
     order = ViewOrder(tuple(VIEWS), jitter=2, seed=session.header.seed)
