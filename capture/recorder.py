@@ -56,6 +56,9 @@ from capture.storage import PNG, Storage
 ROOM_BYTES = 2**29
 """Pictures that may wait for the disk or be on their way to it: a busy disk stands still for a second now and then."""
 
+MOST_WAITING = 100
+"""Of them however small they are: who ends a capture waits for these."""
+
 
 class SessionWriter:
     """The one writer of a session; a context manager that gives the session back (unfinished is fine).
@@ -219,7 +222,7 @@ class SessionWriter:
         Waits while too many are on their way. What went wrong with an earlier one is raised here, and by
         :meth:`settle`; those behind it are not written, and nobody was told that they were.
         """
-        size = len(frame.encoded or b"") + frame.pixels.nbytes
+        size = max(len(frame.encoded) + frame.pixels.nbytes, ROOM_BYTES // MOST_WAITING)
         self._backlog.put(lambda: self._store_and_tell(frame, shot, verdict, stored, camera), size)
         self._count_frame(shot)
 

@@ -289,11 +289,14 @@ CAPTURE = """
 import sys, pathlib
 sys.path[:0] = sys.argv[4:]
 from sessions import *
+import capture.recorder
 from capture.cameras.open import open_camera
 from capture.recorder import SessionWriter
 from capture.rigs.base import FixedRig
 from capture.runner import run_capture
 from capture.stop import stop_flag
+# Nothing waits for the disk: the capture takes as long as storing does.
+capture.recorder.ROOM_BYTES = 1
 source, root, name = sys.argv[1:4]
 camera = open_camera(source, sheet_folder=pathlib.Path(), clock=CLOCK)
 writer = again(pathlib.Path(root, name)) if name else begin(pathlib.Path(root), camera=camera.identity)

@@ -19,13 +19,16 @@ from capture.codecs import Trial, choose, encode, try_codecs
 from capture.frame import Clock, Frame
 from capture.journal import ErrorEvent, NoteEvent
 from capture.picture import decode_picture
-from capture.recorder import ROOM, SessionWriter
+from capture.recorder import SessionWriter
 from capture.rigs.base import StagedRig
 from capture.runner import run_capture
 from capture.session import read_session
 from capture.storage import SUFFIXES, Storage
 
 SECONDS = itertools.count()
+QUEUED = 4
+"""Pictures that the queue holds where it is to have an end."""
+
 NOISE = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
 
 
@@ -135,6 +138,7 @@ def test_a_disk_that_fills_up_in_the_background_ends_the_capture(
 
     told = []
     camera = StagedTestCamera()
+    monkeypatch.setattr("capture.recorder.ROOM_BYTES", QUEUED * frame(0).pixels.nbytes)
     with begin(tmp_path, "png", shots) as writer, monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_later)
         with pytest.raises(DiskFull):
@@ -142,7 +146,7 @@ def test_a_disk_that_fills_up_in_the_background_ends_the_capture(
     session = read_session(writer.folder)
     assert told == [record.shot.index for record in session.frames]
     assert len(told) < min(shots, 4)
-    assert next(camera.reads) <= len(told) + ROOM + 2, "the queue has an end"
+    assert next(camera.reads) <= len(told) + QUEUED + 2, "the queue has an end"
     assert check_session(writer.folder).whole
     with again(writer.folder) as writer:
         assert take(writer, StagedTestCamera()).complete
