@@ -77,7 +77,7 @@ class Experiment:
             patches=patches,
             session=captured.session,
             report=done.path,
-            rows=done.rows,
+            rows=done.scores.rows,
             judgement=done.judgement,
             seconds=round(time.monotonic() - started, 1),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,8 @@ from pipeline.localizing import LocalizedFrame, localize_session, session_sheets
 from pipeline.recognizers import Provider, Recognizer
 from pipeline.report.content import INDEPENDENT, ReportInput, Section, ShotView, Skip
 from pipeline.report.forms import SUFFIXES, Form, form_of, write_form
-from pipeline.report.hearing import is_plain
 from pipeline.report.statistics_section import statistics_section
-from pipeline.score import Answer, Noise, Row
+from pipeline.score import Answer, Noise
 from pipeline.scoring import Scores, plan_rule, score_session
 from pipeline.session_view import happened
 from pipeline.sources import arm_of, condition_name
@@ -38,13 +37,12 @@ CLUSTERED = "answers under one condition hang together, and are worth as many as
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report's file, its size in bytes and its form, and what it says; ``rows`` have the page's intervals."""
+    """A report's file, its size in bytes and its form, and what it says."""
 
     path: Path
     size: int
     form: Form
     scores: Scores
-    rows: tuple[Row, ...]
     judgement: Judgement | None
 
 
@@ -78,12 +76,10 @@ def report_session(
         session, recognizers, provider, progress, views=wanted.views, noises=wanted.noises, limits=wanted.limits
     )
     analysis = analyse_session(session, scores.answers)
-    rows = tuple(_with_intervals(scores.rows, analysis))
     command = _command(session, recognizers, provider, wanted.words)
     content = replace(
         _content(session, recognizers, scores, localized, command),
         judgement=analysis.judgement,
-        rows=rows,
         intervals=CLUSTERED if analysis.conditions > 1 else INDEPENDENT,
         statistics=statistics_section(analysis),
         twin=_twin(session, recognizers, wanted.twin),
@@ -91,7 +87,7 @@ def report_session(
     form = form or form_of(out)
     basis = [scores.path.name if scores.path else "", command]
     path = out or derived_path(session.folder, "report", SUFFIXES[form], basis)
-    return Report(path, write_form(content, path, form), form, scores, rows, analysis.judgement)
+    return Report(path, write_form(content, path, form), form, scores, analysis.judgement)
 
 
 def analyse_session(session: Session, answers: Iterable[Answer]) -> Analysis:
@@ -101,14 +97,6 @@ def analyse_session(session: Session, answers: Iterable[Answer]) -> Analysis:
     settings = settings_of((condition_name(shot.condition), shot.condition) for shot in shots)
     rule = plan_rule(plan) if plan else None
     return analyse(answers, rule, seed=plan.seed if plan else 0, settings=settings)
-
-
-def _with_intervals(rows: Iterable[Row], analysis: Analysis) -> Iterator[Row]:
-    """Rows of the pictures as they are, with the intervals of clustered answers."""
-    found = {(each.arm, each.model, each.held_out): each.rate for each in analysis.rates}
-    for row in rows:
-        rate = found.get((row.arm, row.model, row.held_out)) if is_plain(row) else None
-        yield replace(row, low=rate.low, high=rate.high) if rate else row
 
 
 def _twin(session: Session, recognizers: Sequence[Recognizer], order: TwinOrder | None) -> Section | None:

@@ -20,10 +20,10 @@ from pipeline.derived import derived_path
 from pipeline.engine import NATURAL, Limits, cores, fill
 from pipeline.localizing import localize_session
 from pipeline.recognizers import Provider, Recognizer, runtime_version
-from pipeline.score import Answer, Noise, Row, Sample, is_primary, merged
+from pipeline.score import Noise, Row, Sample, merged
 from pipeline.score_store import KeptAnswers, Page, join, locked
 from pipeline.sources import Folder, session_samples
-from pipeline.statistics import Judgement, Rule, by_cell, judge, paired_effect
+from pipeline.statistics import Rule
 
 if TYPE_CHECKING:
     from pipeline.views import ViewOrder
@@ -165,25 +165,3 @@ def page_name(recognizer: Recognizer) -> str:
 def plan_rule(plan: Plan) -> Rule:
     """The rule that the plan states."""
     return Rule(plan.primary_arm, plan.baseline_arm, plan.alpha, plan.min_effect_points)
-
-
-def judge_session(session: Session, answers: Iterable[Answer]) -> Judgement | None:
-    """The verdict by the plan's rule over the held-out recognizers; None for a session without a plan.
-
-    Only answers to the natural view without noise count: the rule was stated for these.
-    """
-    if session.plan is None:
-        return None
-    rule = plan_rule(session.plan)
-    held_out = [answer for answer in answers if is_primary(answer) and answer.held_out and answer.correct is not None]
-    cells = {
-        arm: by_cell([(a.cell, bool(a.correct)) for a in held_out if a.arm == arm]) for arm in (rule.arm, rule.baseline)
-    }
-    effect = paired_effect(
-        cells[rule.arm],
-        cells[rule.baseline],
-        seed=session.plan.seed,
-        alpha=rule.alpha,
-        null_points=rule.min_effect_points,
-    )
-    return judge(effect, rule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,17 @@ from PIL import Image
 
 from capture.session import Session, read_session
 from pipeline.recognizers import Recognizer
+from pipeline.reporting import analyse_session
 from pipeline.score import Answer
-from pipeline.scoring import judge_session, plan_rule, score_folder, score_session
+from pipeline.scoring import plan_rule, score_folder, score_session
 from pipeline.sources import list_folder
+from pipeline.statistics import Judgement
 from pipeline.views import ViewOrder
+
+
+def judge_session(session: Session, answers: Iterable[Answer]) -> Judgement | None:
+    return analyse_session(session, answers).judgement
+
 
 SIGNS = ("general-caution", "stop", "yield")
 

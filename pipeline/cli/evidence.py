@@ -21,6 +21,7 @@ from pipeline.cli.scoring import (
     SeveritiesOption,
     ViewsOption,
     model_names,
+    severity_numbers,
     words,
 )
 from pipeline.cli.sessions import SessionArgument
@@ -77,7 +78,7 @@ def export(
         views=list(words(views, "--views")),
         jitter=jitter,
         noises=list(words(noises, "--noises")) if noises.strip() else [],
-        severities=_severities(severities) if noises.strip() else [],
+        severities=severity_numbers(severities) if noises.strip() else [],
         noise_at=noise_at,
         seed=entered.config.lab.seed if seed is None else seed,
     )
@@ -162,13 +163,6 @@ def _would_pack(session: Session, recognizers: list[Recognizer]) -> Result:
     data = {"evidence": None, "files": len(paths), "bytes": size, "models": [each.name for each in recognizers]}
     words = f"would pack {len(paths)} files, {size / 1e6:.1f} MB, with the answers of {len(recognizers)} recognizers"
     return Result(data=data, lines=[words])
-
-
-def _severities(text: str) -> list[int]:
-    found = words(text, "--severities")
-    if not all(each in ("1", "2", "3", "4", "5") for each in found):
-        raise BadUsage(f"--severities: whole numbers from 1 to 5 are expected, found {text!r}", where="--severities")
-    return [int(each) for each in found]
 
 
 def _packed(

@@ -86,8 +86,8 @@ def report(
         done = report_session(
             opened, recognizers, provider, out, lambda n: bar(n / total, str(n)), form=form, wanted=wanted
         )
-    rows = [row for row in done.rows if is_plain(row)]
-    changes = change_table(done.rows)
+    rows = [row for row in done.scores.rows if is_plain(row)]
+    changes = change_table(done.scores.rows)
     return Result(
         data={
             "report": str(done.path),

@@ -195,16 +195,21 @@ def view_order(viewed: str, jitter: int, seed: int) -> ViewOrder | None:
 
 
 def named_noises(names: str, severities: str, place: Literal["input", "camera"], seed: int) -> Sequence[Noise]:
-    """The noises that are asked for; severities are whole numbers."""
+    """The noises that are asked for."""
     if not names.strip():
         return ()
     from pipeline.noised import noises_named
 
-    numbers = words(severities, "--severities")
-    wrong = next((each for each in numbers if not each.isascii() or not each.isdigit()), None)
+    return noises_named(words(names, "--noises"), severity_numbers(severities), seed=seed, place=place)
+
+
+def severity_numbers(text: str) -> list[int]:
+    """The severities that are asked for."""
+    numbers = words(text, "--severities")
+    wrong = next((each for each in numbers if each not in ("1", "2", "3", "4", "5")), None)
     if wrong:
         raise BadUsage(f"--severities: whole numbers from 1 to 5 are expected, found {wrong!r}", where="--severities")
-    return noises_named(words(names, "--noises"), [int(each) for each in numbers], seed=seed, place=place)
+    return [int(each) for each in numbers]
 
 
 def _numerical(asked: _Asked, samples: Callable[[], Iterable[Sample]]) -> list[NumericalNoise] | None:
