@@ -172,7 +172,9 @@ def test_each_picture_is_decoded_once(session: Path, tmp_path: Path, monkeypatch
     shutil.rmtree(copied / "derived")
     names: list[str] = []
     decode = localizing.decode_picture
-    monkeypatch.setattr(localizing, "decode_picture", lambda data, name: names.append(name) or decode(data, name))
+    monkeypatch.setattr(
+        localizing, "decode_picture", lambda data, name, **how: names.append(name) or decode(data, name, **how)
+    )
     first = fit_session(read_session(copied), lambda done: None)
     assert len(names) == len(set(names)) == 18
     assert len(list((copied / "derived").glob("localizations-*"))) == 1
