@@ -17,7 +17,7 @@ import cv2
 from calibration.sheet import Sheet
 from capture.cameras.sim import SimCamera, parse_sim_uri
 from capture.plan import Condition, Shot
-from pipeline.benchmarks import stage_lab
+from pipeline.bench.sim import stage_lab
 
 CONDITIONS = {
     "near": Condition(distance_mm=350),

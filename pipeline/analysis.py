@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from capture.plan import Condition
-from pipeline.score import Answer
+from pipeline.scoring.score import Answer
 from pipeline.statistics.columns import Columns, Counts, Judged
 from pipeline.statistics.contrasts import Comparing, Contrast, with_holm
 from pipeline.statistics.detectable import Detectable, detectable

@@ -13,8 +13,8 @@ from pipeline.report.digest import in_order
 from pipeline.report.hearing import is_plain
 from pipeline.reporting import is_simulated
 from pipeline.result import Table
-from pipeline.score import Answer, Row, is_primary
-from pipeline.scoring import score_session
+from pipeline.scoring.run import score_session
+from pipeline.scoring.score import Answer, Row, is_primary
 from pipeline.statistics import by_cell, paired_effect
 
 LETTERS = 26

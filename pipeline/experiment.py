@@ -14,7 +14,7 @@ from pipeline.lab import Lab
 from pipeline.lab_plan import make_lab_plan
 from pipeline.localizing import localize_session, summarize_errors
 from pipeline.reporting import report_session
-from pipeline.score import Row
+from pipeline.scoring.score import Row
 from pipeline.sheets import patch_path
 from pipeline.statistics import Judgement
 from pipeline.steps import capture_order

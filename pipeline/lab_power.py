@@ -14,7 +14,7 @@ from capture.session import read_session
 from pipeline.lab import Lab
 from pipeline.likeness import Measured, measure
 from pipeline.power import Likeness, Question
-from pipeline.scoring import plan_rule, score_session
+from pipeline.scoring.run import plan_rule, score_session
 from pipeline.statistics import Rule
 
 BASELINE_RATE = 0.8

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from calibration.errors import BadInput
 from capture.session import Session
-from pipeline.score import Answer
-from pipeline.scoring import plan_rule
+from pipeline.scoring.run import plan_rule
+from pipeline.scoring.score import Answer
 
 MIN_CELLS = 4
 """Over fewer conditions a correlation is a guess."""

@@ -20,16 +20,16 @@ from pipeline.recognizers import Provider, Recognizer
 from pipeline.report.content import INDEPENDENT, ReportInput, Section, ShotView, Skip
 from pipeline.report.forms import SUFFIXES, Form, form_of, write_form
 from pipeline.report.statistics_section import statistics_section
-from pipeline.score import Answer, Noise
-from pipeline.scoring import Scores, plan_rule, score_session
+from pipeline.scoring.run import Scores, plan_rule, score_session
+from pipeline.scoring.score import Answer, Noise
+from pipeline.scoring.sources import arm_of, condition_name
 from pipeline.session_view import happened
-from pipeline.sources import arm_of, condition_name
 from pipeline.statistics import Judgement
 
 if TYPE_CHECKING:
-    from pipeline.engine import Limits
+    from pipeline.scoring.engine import Limits
+    from pipeline.scoring.views import ViewOrder
     from pipeline.twin.twins import TwinOrder
-    from pipeline.views import ViewOrder
 
 
 CLUSTERED = "answers under one condition hang together, and are worth as many as they vary like (Wilson, clustered)"

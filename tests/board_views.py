@@ -7,7 +7,7 @@ import numpy as np
 from calibration.board import Board
 from calibration.camera import CameraModel
 from calibration.geometry import Pose, View, pose_from_view
-from pipeline.camera_bench import TRUTH, seen
+from pipeline.bench.camera import TRUTH, seen
 
 BOARD = Board()
 CAMERA = TRUTH.model_copy(update={"camera": "known"})

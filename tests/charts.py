@@ -12,7 +12,7 @@ from calibration.sheet import Sheet
 from capture.cameras.sim_print import PRINTERS
 from capture.plan import Condition
 from patches.chart import ChartOrder, chart_pdf, lay_out_chart
-from pipeline.color_bench import photograph_chart
+from pipeline.bench.color import photograph_chart
 
 
 def make_chart(folder: Path) -> Sheet:

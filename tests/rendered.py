@@ -15,7 +15,7 @@ from calibration.sheet import Sheet
 from patches.artwork import artwork
 from patches.frames import FrameOrder, frame_geometry
 from patches.layout import SheetOrder, lay_out
-from pipeline.unmarked import mark_boxes
+from pipeline.scoring.unmarked import mark_boxes
 
 GROUND, PAPER, INK = (40, 60, 120), (230, 226, 214), (8, 8, 10)
 RING, OBJECT, SADDLE = (200, 40, 160), (40, 180, 60), (250, 200, 30)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.report.content import ReportInput, Section, ShotView, Skip
 from pipeline.result import Table
-from pipeline.score import Answer, Row, summarize
+from pipeline.scoring.score import Answer, Row, summarize
 from pipeline.statistics import Effect, Judgement
 
 TARGET = "speed-limit-50"

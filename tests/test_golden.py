@@ -15,7 +15,7 @@ from capture.session import read_session
 from pipeline.localizing import localize_session, summarize_errors
 from pipeline.recognizers import load_recognizers, zoo_folder
 from pipeline.schemas import schemas
-from pipeline.scoring import score_session
+from pipeline.scoring.run import score_session
 
 GOLDEN = Path(__file__).parent / "golden" / "session"
 SCHEMAS = Path(__file__).parents[1] / "docs" / "schemas"

@@ -23,17 +23,17 @@ from capture.picture import decode_picture
 from patches.artwork import load_artwork
 from patches.layout import SheetOrder, lay_out
 from patches.patch import PatchGeometry
-from pipeline.answering import Answerer
 from pipeline.cli.app import main
 from pipeline.cli.models import _size
 from pipeline.cli.scoring import model_names
 from pipeline.config import load_settings
 from pipeline.declaring import add_model
-from pipeline.engine import Limits, score
 from pipeline.lab import create_lab, read_sheets
 from pipeline.recognizers import Recognizer, Runner, open_session
-from pipeline.score import true_label
-from pipeline.sources import list_folder
+from pipeline.scoring.answering import Answerer
+from pipeline.scoring.engine import Limits, score
+from pipeline.scoring.score import true_label
+from pipeline.scoring.sources import list_folder
 
 LABELS = ["a", "b", "c"]
 

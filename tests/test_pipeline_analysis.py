@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 from pipeline.analysis import Analysis, analyse, settings_of
-from pipeline.score import Answer
+from pipeline.scoring.score import Answer
 from pipeline.statistics import Rule, by_cell, judge, paired_effect, rate_of
 from pipeline.statistics.columns import Columns, Judged
 from pipeline.statistics.repeatability import LIMIT, repeatability

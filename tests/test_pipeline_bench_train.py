@@ -11,10 +11,10 @@ import pytest
 
 from calibration.errors import Incomplete
 from patches.speed import Spent, spent
-from pipeline import rival, train_speed
+from pipeline.bench import rival, train_speed
+from pipeline.bench.rival import SCRIPT, TOOL, rival_environment, start_rival
+from pipeline.bench.train_speed import QUICK, TrainSpeed, Turn, speed_result
 from pipeline.cli.app import main
-from pipeline.rival import SCRIPT, TOOL, rival_environment, start_rival
-from pipeline.train_speed import QUICK, TrainSpeed, Turn, speed_result
 
 KEYS = {
     "ratio_to_bare",

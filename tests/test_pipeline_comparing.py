@@ -17,7 +17,7 @@ from pipeline.comparing import (
     unpaired,
 )
 from pipeline.report.comparison import render_comparison
-from pipeline.score import Answer, Row
+from pipeline.scoring.score import Answer, Row
 
 
 def answers(right: dict[str, list[int]], arm: str = TARGET, model: str = "vgg") -> list[Answer]:

@@ -24,7 +24,7 @@ from pipeline.evidence.manifest import ScoringOrder, other_versions
 from pipeline.evidence.pack import Content, Packed, pack
 from pipeline.evidence.unpack import unpack
 from pipeline.recognizers import load_recognizers, zoo_folder
-from pipeline.score import Line
+from pipeline.scoring.score import Line
 
 FRAME = "session/frames/staged-test/000001.png"
 JOURNAL = "session/events.jsonl"

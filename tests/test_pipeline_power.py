@@ -15,7 +15,7 @@ from scipy.stats import multivariate_normal, norm
 from calibration.errors import BadInput, BadUsage
 from pipeline.likeness import measure
 from pipeline.power import Bench, Likeness, Question, latent_correlation
-from pipeline.score import Answer
+from pipeline.scoring.score import Answer
 from pipeline.statistics import PairedTest, Rule, judge, paired_effect
 
 RULE = Rule("patch", "bare", alpha=0.05, min_effect_points=0.0)

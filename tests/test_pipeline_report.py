@@ -22,7 +22,7 @@ from pipeline.report.heat import heat_maps, make_axis
 from pipeline.report.page import ReportInput, Skip, write_report
 from pipeline.report.page import render as render_found
 from pipeline.report.pictures import MAX_PICTURES, SIDE_PX, choose, show
-from pipeline.score import Answer
+from pipeline.scoring.score import Answer
 from pipeline.statistics import Judgement
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "use", "path", "rect"}

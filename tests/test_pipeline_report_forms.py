@@ -20,7 +20,7 @@ from pipeline.report.findings import find
 from pipeline.report.forms import COLUMNS, FORMS, SUFFIXES, form_of, write_form
 from pipeline.report.hearing import hear
 from pipeline.report.turning import turned
-from pipeline.score import Answer
+from pipeline.scoring.score import Answer
 
 
 def planned(name: str, arm: str, said: str, cell: str = "700 mm") -> tuple[ShotView, Answer]:

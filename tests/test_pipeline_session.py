@@ -18,7 +18,7 @@ from capture.journal import FrameEvent, Judged, Measured
 from capture.plan import Condition, Plan, Shot
 from capture.recorder import SessionWriter
 from capture.session import read_session
-from pipeline.capture_bench import resident_mb
+from pipeline.bench.capture import resident_mb
 from pipeline.session_view import happened, progress
 
 Run = Callable[..., tuple[int, dict]]

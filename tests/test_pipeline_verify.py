@@ -14,8 +14,8 @@ from program import ask, data, dpcam
 
 from calibration.files import read_document, write_document
 from calibration.print_fit import Estimate
+from pipeline.bench.print_trials import PRINTS, TrialScene, photograph_print, run_trial, trial_scene
 from pipeline.placing import Placement
-from pipeline.print_trials import PRINTS, TrialScene, photograph_print, run_trial, trial_scene
 from pipeline.sighting import Ground
 from pipeline.verifying import Certificate, ProofOrder, judge, prove_photographs
 

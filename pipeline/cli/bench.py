@@ -29,7 +29,7 @@ def sim(
     seed: SeedOption = None,
 ) -> Result:
     """Render frames of a fresh lab's plan with the simulated camera, and count them."""
-    from pipeline.benchmarks import bench_sim
+    from pipeline.bench.sim import bench_sim
 
     speed = bench_sim(frames=frames, width=width, height=height, seed=seed or 1)
     return Result(
@@ -54,8 +54,8 @@ def localize(
     seed: SeedOption = None,
 ) -> Result:
     """Track a moving sheet and localize simulated frames, beside the bare detector; look for sheets where none is."""
+    from pipeline.bench.localize import FULL, QUICK, Effort, bench_localize, find_photographs
     from pipeline.cli.output import progress_bar
-    from pipeline.localize_bench import FULL, QUICK, Effort, bench_localize, find_photographs
 
     usual = QUICK if quick else FULL
     effort = Effort(moving or usual.moving, frames or usual.frames, empty or usual.empty, usual.sizes)
@@ -78,7 +78,7 @@ def capture(
 ) -> Result:
     """Capture from a simulated 1920x1080 camera at 30 frames/s, localizing and storing every frame; count the lost."""
     from capture.storage import Storage
-    from pipeline.capture_bench import Order, bench_capture, sustained_result
+    from pipeline.bench.capture import Order, bench_capture, sustained_result
     from pipeline.cli.output import progress_bar
 
     order = Order(
@@ -105,7 +105,7 @@ def camera(
     seed: SeedOption = None,
 ) -> Result:
     """Calibrate synthetic cameras and photographs, beside OpenCV's plain fit and mrcal on the same corners."""
-    from pipeline.camera_bench import BOARDS, bench_camera
+    from pipeline.bench.camera import BOARDS, bench_camera
     from pipeline.cli.output import progress_bar
 
     boards = list(BOARDS)[:1] if quick else list(BOARDS)
@@ -131,8 +131,8 @@ def verify(
     seed: SeedOption = None,
 ) -> Result:
     """Measure simulated prints of known scale as `print verify` does; count how often its interval holds the truth."""
+    from pipeline.bench.print_trials import QUICK, run_trials, trials_result
     from pipeline.cli.output import progress_bar
-    from pipeline.print_trials import QUICK, run_trials, trials_result
 
     with progress_bar("prints") as progress:
         found = run_trials(QUICK if quick else trials, seed or 0, calibrated=not uncalibrated, progress=progress)
@@ -147,8 +147,8 @@ def color(
     seed: SeedOption = None,
 ) -> Result:
     """Train patches with a measured color response and without; judge both in the simulator's prints."""
+    from pipeline.bench.color import FULL, QUICK, bench_color, color_result
     from pipeline.cli.output import progress_bar
-    from pipeline.color_bench import FULL, QUICK, bench_color, color_result
 
     effort = QUICK if quick else FULL
     with progress_bar("color") as progress:
@@ -166,10 +166,10 @@ def statistics(
 ) -> Result:
     """Simulate sessions of known rates; count how often intervals hold these, and how often verdicts are right."""
     from calibration.files import write_text
-    from pipeline.camera_tables import as_markdown
+    from pipeline.bench.camera_tables import as_markdown
+    from pipeline.bench.statistics import FULL, QUICK, bench_statistics
+    from pipeline.bench.statistics_tables import statistics_result
     from pipeline.cli.output import progress_bar
-    from pipeline.statistics_bench import FULL, QUICK, bench_statistics
-    from pipeline.statistics_tables import statistics_result
 
     usual = QUICK if quick else FULL
     effort = replace(usual, sessions=sessions or usual.sessions)
@@ -190,7 +190,7 @@ def train(
     seed: SeedOption = None,
 ) -> Result:
     """Time a training step beside its bare surrogates, and beside adversarial-robustness-toolbox on one network."""
-    from pipeline.train_speed import FULL, QUICK, bench_train, speed_result
+    from pipeline.bench.train_speed import FULL, QUICK, bench_train, speed_result
 
     effort = QUICK if quick else FULL
     return speed_result(bench_train(art=art or Path(sys.prefix) / "dpcam-art", effort=effort, seed=seed or 0))
@@ -210,8 +210,8 @@ def score(
     seed: SeedOption = None,
 ) -> Result:
     """Score files with six recognizers, beside bare decoding and bare networks; long runs, one recognizer more."""
+    from pipeline.bench.score import FULL, QUICK, Effort, bench_score, score_result
     from pipeline.cli.output import progress_bar
-    from pipeline.score_bench import FULL, QUICK, Effort, bench_score, score_result
 
     usual = QUICK if quick else FULL
     effort = Effort(pictures or usual.pictures, turns or usual.turns, long or usual.long)

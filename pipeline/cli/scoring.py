@@ -16,13 +16,13 @@ from pipeline.cli.output import progress_bar
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
-    from pipeline.engine import Limits
-    from pipeline.numerical import NumericalNoise
     from pipeline.recognizers import Provider, Recognizer
-    from pipeline.score import Noise, Row, Sample
-    from pipeline.scoring import Scores
+    from pipeline.scoring.engine import Limits
+    from pipeline.scoring.numerical import NumericalNoise
+    from pipeline.scoring.run import Scores
+    from pipeline.scoring.score import Noise, Row, Sample
+    from pipeline.scoring.views import ViewOrder
     from pipeline.statistics import Effect
-    from pipeline.views import ViewOrder
 
 NAMED = 5
 REASONS = 3
@@ -73,9 +73,9 @@ def score(
     seed: SeedOption = None,
 ) -> Result:
     """Score a session, or a folder of pictures, with every recognizer of the bench. A rerun goes on where one ended."""
-    from pipeline.engine import cores
     from pipeline.lab import select_recognizers
     from pipeline.recognizers import require_provider
+    from pipeline.scoring.engine import cores
 
     _refuse(session, images, class_from_folder=class_from_folder, label=label, out=out, viewed=views, jitter=jitter)
     require_provider(provider)
@@ -102,7 +102,7 @@ class _Asked:
 
     @property
     def limits(self) -> Limits:
-        from pipeline.engine import Limits
+        from pipeline.scoring.engine import Limits
 
         return Limits(workers=self.workers)
 
@@ -129,8 +129,8 @@ def _refuse(
 
 
 def _score_images(asked: _Asked, images: Path, class_from_folder: bool, label: str | None, out: Path | None) -> Result:
-    from pipeline.scoring import score_folder
-    from pipeline.sources import list_folder
+    from pipeline.scoring.run import score_folder
+    from pipeline.scoring.sources import list_folder
 
     folder = list_folder(images, class_from_folder=class_from_folder, label=label)
     with progress_bar("scoring") as bar:
@@ -150,7 +150,7 @@ def _score_images(asked: _Asked, images: Path, class_from_folder: bool, label: s
 
 def _score_session(asked: _Asked, session: Path, viewed: str, jitter: int, seed: int) -> Result:
     from capture.session import read_session
-    from pipeline.scoring import score_session, shown_samples
+    from pipeline.scoring.run import score_session, shown_samples
 
     opened = read_session(session)
     views = view_order(viewed, jitter, seed)
@@ -172,7 +172,7 @@ def _score_session(asked: _Asked, session: Path, viewed: str, jitter: int, seed:
 
 def _with_tag_influence(result: Result, scores: Scores, seed: int) -> Result:
     """And what the marks around the sticker do to the answers."""
-    from pipeline.tag_influence import tag_influence
+    from pipeline.scoring.tag_influence import tag_influence
 
     found = tag_influence(scores.answers, seed=seed)
     rows = tuple(
@@ -189,7 +189,7 @@ def view_order(viewed: str, jitter: int, seed: int) -> ViewOrder | None:
     names = words(viewed, "--views")
     if names == ("natural",) and not jitter:
         return None
-    from pipeline.views import ViewOrder
+    from pipeline.scoring.views import ViewOrder
 
     return ViewOrder(names, jitter, seed)
 
@@ -198,7 +198,7 @@ def named_noises(names: str, severities: str, place: Literal["input", "camera"],
     """The noises that are asked for."""
     if not names.strip():
         return ()
-    from pipeline.noised import noises_named
+    from pipeline.scoring.noised import noises_named
 
     return noises_named(words(names, "--noises"), severity_numbers(severities), seed=seed, place=place)
 
@@ -215,7 +215,7 @@ def severity_numbers(text: str) -> list[int]:
 def _numerical(asked: _Asked, samples: Callable[[], Iterable[Sample]]) -> list[NumericalNoise] | None:
     if not asked.numerical:
         return None
-    from pipeline.numerical import measure_noise, some_crops
+    from pipeline.scoring.numerical import measure_noise, some_crops
 
     return measure_noise(some_crops(samples()), asked.recognizers, asked.provider)
 

@@ -179,7 +179,7 @@ def _listed(session: Session) -> dict[str, Any]:
 
 def _progress_table(cells: list[Cell]) -> Table:
     """Conditions down, arms across: frames of planned shots."""
-    from pipeline.sources import condition_name
+    from pipeline.scoring.sources import condition_name
 
     arms = sorted({cell.arm for cell in cells})
     by_place = {(condition_name(cell.condition), cell.arm): _done(cell) for cell in cells}

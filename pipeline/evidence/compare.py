@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import zip_longest
 
-from pipeline.score import Answer, Line
+from pipeline.scoring.score import Answer, Line
 
 _KEY = ("model", "sample", "view", "repeat", "noise", "severity")
 _NUMBERS = tuple(each.name for each in fields(Line) if "float | None" in str(each.type))

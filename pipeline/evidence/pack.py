@@ -48,7 +48,7 @@ from pipeline.evidence.readme import readme
 from pipeline.evidence.scores import as_line
 from pipeline.exporting import written_aside
 from pipeline.recognizers import Recognizer
-from pipeline.score import Answer
+from pipeline.scoring.score import Answer
 
 BLOCK = 2**20
 EPOCH = (1980, 1, 1, 0, 0, 0)

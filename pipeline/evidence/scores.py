@@ -13,11 +13,11 @@ from capture.session import Session
 from pipeline.evidence.manifest import ScoringOrder
 from pipeline.evidence.names import SCORES
 from pipeline.recognizers import Recognizer
-from pipeline.score import Answer, Line, Noise
-from pipeline.scoring import score_session
+from pipeline.scoring.run import score_session
+from pipeline.scoring.score import Answer, Line, Noise
 
 if TYPE_CHECKING:
-    from pipeline.views import ViewOrder
+    from pipeline.scoring.views import ViewOrder
 
 # What is kept are lines, answers with the hash of their picture.
 _LINE: TypeAdapter[Any] = TypeAdapter(Line)
@@ -34,7 +34,7 @@ def kept_scores(
 def _views(order: ScoringOrder) -> ViewOrder | None:
     if not order.shows_more:
         return None
-    from pipeline.views import ViewOrder
+    from pipeline.scoring.views import ViewOrder
 
     return ViewOrder(tuple(order.views), order.jitter, order.seed)
 
@@ -43,7 +43,7 @@ def _noises(order: ScoringOrder) -> Sequence[Noise]:
     """Their networks and tables are loaded where there are any."""
     if not order.noises:
         return ()
-    from pipeline.noised import noises_named
+    from pipeline.scoring.noised import noises_named
 
     return noises_named(order.noises, order.severities, seed=order.seed, place=order.noise_at)
 

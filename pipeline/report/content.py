@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from calibration.geometry import Array
 from pipeline.result import Table
-from pipeline.score import Answer, Row
+from pipeline.scoring.score import Answer, Row
 from pipeline.statistics import Judgement
 
 Pixels = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from pipeline.report.content import Section
 from pipeline.report.digest import in_order
 from pipeline.report.hearing import is_plain
 from pipeline.result import Table
-from pipeline.score import Row
+from pipeline.scoring.score import Row
 
 ALL_NOISES = "mean of these noises"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from calibration.sheet import ARMS
 from pipeline.report.content import ReportInput, ShotView, Skip
 from pipeline.report.hearing import Heard, Said
-from pipeline.score import Row
+from pipeline.scoring.score import Row
 
 SAID_INSTEAD = 3
 LEAK_ARMS = ("bare", "label", "wrong-class")

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.report.content import Panel
 from pipeline.report.curves import Curve
 from pipeline.report.digest import is_patch
-from pipeline.score import Row
+from pipeline.scoring.score import Row
 
 STAND_INS = {
     "#010101": "var(--ink)",

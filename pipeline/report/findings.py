@@ -23,7 +23,7 @@ from pipeline.report.hearing import hear, is_plain
 from pipeline.report.heat import MapSet, heat_maps
 from pipeline.report.pictures import Example, choose
 from pipeline.report.turning import Turned, turned
-from pipeline.score import Row
+from pipeline.scoring.score import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pipeline.report.markdown import markdown
 from pipeline.report.page import render
 from pipeline.report.paper import pdf
 from pipeline.report.signs import sound
-from pipeline.score import Answer
+from pipeline.scoring.score import Answer
 
 Form = Literal["html", "json", "csv", "parquet", "markdown", "pdf"]
 FORMS: tuple[Form, ...] = get_args(Form)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.score import Answer, Row, is_primary
+from pipeline.scoring.score import Answer, Row, is_primary
 
 
 @dataclass(frozen=True, slots=True)

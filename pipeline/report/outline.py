@@ -11,7 +11,7 @@ from pipeline.report.findings import Findings
 from pipeline.report.heat import HeatCell, HeatMap
 from pipeline.report.turning import Counts
 from pipeline.result import Table
-from pipeline.score import Row
+from pipeline.scoring.score import Row
 
 SAID = 4
 

@@ -17,7 +17,7 @@ from pipeline.report.outline import outline
 from pipeline.report.pictures import show
 from pipeline.report.signs import one_line
 from pipeline.result import Table
-from pipeline.score import Row
+from pipeline.scoring.score import Row
 
 FONT, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 MARGIN_PT = 45.0

@@ -16,13 +16,13 @@ from calibration.solve import fit_plane
 from capture.picture import decode_picture
 from capture.session import FrameRecord, Session
 from pipeline.localizing import LocalizedPicture, localized_pictures, session_camera, session_sheets
-from pipeline.score import Missed
-from pipeline.sources import condition_name
+from pipeline.scoring.score import Missed
+from pipeline.scoring.sources import condition_name
+from pipeline.scoring.views import natural_crop
 from pipeline.twin.color import PrintColor, print_color
 from pipeline.twin.ladder import LeftOut
 from pipeline.twin.measure import SPACES, Shot, look
 from pipeline.twin.render import Floats, Sight, Space
-from pipeline.views import natural_crop
 
 BASES = ("bare", "blank")
 """The arms that twins stand in: nothing is printed there that the patch would have to hide."""

@@ -17,11 +17,12 @@ from calibration.color import ColorResponse
 from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes
 from capture.session import Session
-from pipeline.answering import softmax
 from pipeline.derived import derived_path
 from pipeline.localizing import stored_picture
 from pipeline.recognizers import Provider, Recognizer, Runner, open_session
-from pipeline.score import true_label
+from pipeline.scoring.answering import softmax
+from pipeline.scoring.score import true_label
+from pipeline.scoring.views import natural_crop
 from pipeline.twin.color import PrintColor
 from pipeline.twin.figure import twin_png
 from pipeline.twin.gap import ladders
@@ -41,7 +42,6 @@ from pipeline.twin.shots import (
     print_colors,
     read_sticker,
 )
-from pipeline.views import natural_crop
 
 _TWINS = TypeAdapter(Twins)
 MEASURING = 0.5
