@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from capture.session import Session
-from pipeline.localizing import session_sheets
 from pipeline.recognizers import Provider, Recognizer
 from pipeline.report.digest import in_order
 from pipeline.report.hearing import is_plain
@@ -15,6 +14,7 @@ from pipeline.reporting import is_simulated
 from pipeline.result import Table
 from pipeline.scoring.run import score_session
 from pipeline.scoring.score import Answer, Row, is_primary
+from pipeline.sessions.localizing import session_sheets
 from pipeline.statistics import by_cell, paired_effect
 
 LETTERS = 26

@@ -24,7 +24,7 @@ from capture.response import Noise, Tone, fit_noise, fit_tone, see_swatches
 from capture.session import Session
 from capture.sharpness import Blur, measure_blur
 from patches.spec import TransformSpec
-from pipeline.localizing import LocalizedFrame, localized_pictures, session_camera, session_sheets
+from pipeline.sessions.localizing import LocalizedFrame, localized_pictures, session_camera, session_sheets
 
 QUANTILES = (0.05, 0.95)
 WIDENING = 0.1

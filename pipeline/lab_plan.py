@@ -12,8 +12,8 @@ from calibration.files import read_document, write_document
 from capture.plan import Condition, Plan
 from capture.planning import extend_plan, make_plan
 from capture.session import session_folders, session_plan
-from pipeline.capturing import plan_sheets
 from pipeline.lab import Lab
+from pipeline.sessions.capturing import plan_sheets
 from pipeline.sheets import make_lab_sheets
 
 

@@ -14,8 +14,6 @@ from calibration.sheet import Sheet
 from capture.new_session import this_machine
 from capture.session import FrameRecord, Session, SkipRecord
 from pipeline.analysis import Analysis, analyse, settings_of
-from pipeline.derived import code_version, derived_path
-from pipeline.localizing import LocalizedFrame, localize_session, session_sheets, stored_picture
 from pipeline.recognizers import Provider, Recognizer
 from pipeline.report.content import INDEPENDENT, ReportInput, Section, ShotView, Skip
 from pipeline.report.forms import SUFFIXES, Form, form_of, write_form
@@ -23,7 +21,9 @@ from pipeline.report.statistics_section import statistics_section
 from pipeline.scoring.run import Scores, plan_rule, score_session
 from pipeline.scoring.score import Answer, Noise
 from pipeline.scoring.sources import arm_of, condition_name
-from pipeline.session_view import happened
+from pipeline.sessions.derived import code_version, derived_path
+from pipeline.sessions.localizing import LocalizedFrame, localize_session, session_sheets, stored_picture
+from pipeline.sessions.view import happened
 from pipeline.statistics import Judgement
 
 if TYPE_CHECKING:

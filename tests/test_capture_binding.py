@@ -17,7 +17,7 @@ from capture.cameras.replay import FolderCamera
 from capture.frame import Clock, Frame
 from capture.picture import reported_settings
 from capture.stop import never
-from pipeline.capturing import CaptureOrder, capture
+from pipeline.sessions.capturing import CaptureOrder, capture
 
 MODEL = CameraModel(
     camera="v4l2:/dev/video0",

@@ -16,9 +16,9 @@ from calibration.errors import NotNow
 from capture.check import check_session
 from capture.control import Control
 from capture.session import read_session
-from pipeline.capturing import Live, capture
 from pipeline.lab import open_lab
-from pipeline.steps import capture_order
+from pipeline.sessions.capturing import Live, capture
+from pipeline.sessions.steps import capture_order
 
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 

@@ -12,10 +12,10 @@ import pytest
 from calibration.files import read_json
 from capture.check import check_session
 from capture.session import read_session
-from pipeline.localizing import localize_session, summarize_errors
 from pipeline.recognizers import load_recognizers, zoo_folder
 from pipeline.schemas import schemas
 from pipeline.scoring.run import score_session
+from pipeline.sessions.localizing import localize_session, summarize_errors
 
 GOLDEN = Path(__file__).parent / "golden" / "session"
 SCHEMAS = Path(__file__).parents[1] / "docs" / "schemas"

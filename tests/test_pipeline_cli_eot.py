@@ -25,11 +25,11 @@ from capture.plan import Condition, Plan, Shot
 from capture.session import read_session
 from patches.patch import read_patch
 from patches.spec import TransformSpec
-from pipeline import localizing
 from pipeline.cli.app import main
 from pipeline.eot_fit import fit_session
 from pipeline.lab import Lab, open_lab
 from pipeline.recognizers import zoo_folder
+from pipeline.sessions import localizing
 from pipeline.training import train_patch_of
 from pipeline.training_order import Wish, lab_spec
 

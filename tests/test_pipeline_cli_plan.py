@@ -12,7 +12,7 @@ import pytest
 from capture.check import check_session
 from capture.plan import Plan
 from capture.session import read_session
-from pipeline.continuing import AT_FIRST, next_beginning
+from pipeline.sessions.continuing import AT_FIRST, next_beginning
 
 Run = Callable[..., tuple[int, dict]]
 

@@ -15,11 +15,11 @@ from calibration.errors import BadConfig, BadInput, BadUsage, MissingFile
 from calibration.files import write_document
 from capture.session import read_session
 from capture.stop import never
-from pipeline.capturing import capture
 from pipeline.config import Config
 from pipeline.lab import FOLDERS, Lab, create_lab, open_lab, select_recognizers, shipped_patches
 from pipeline.recognizers import load_recognizers, zoo_folder
-from pipeline.steps import capture_order
+from pipeline.sessions.capturing import capture
+from pipeline.sessions.steps import capture_order
 
 NOISE = list(np.random.default_rng(0).integers(0, 255, (8, 48, 64, 3), dtype=np.uint8))
 """As of a sensor: a stream that repeats itself is taken for frozen."""

@@ -22,7 +22,6 @@ from calibration.sheet import Sheet
 from capture.session import FrameRecord, read_session
 from patches.attacks import ATTACKS
 from pipeline.declaring import add_model
-from pipeline.localizing import LocalizedFrame, localize_session, session_sheets, stored_picture
 from pipeline.noises import CORRUPTIONS, SEVERITIES, corrupt
 from pipeline.recognizers import Recognizer, load_recognizer, open_session, zoo_folder
 from pipeline.scoring.answering import softmax
@@ -30,6 +29,7 @@ from pipeline.scoring.attacking import Attacked
 from pipeline.scoring.noised import STANDARD_SEVERITIES, Corrupted, noises_named
 from pipeline.scoring.sample_input import Sizes
 from pipeline.scoring.score import Noise, NoisedPicture, Seen
+from pipeline.sessions.localizing import LocalizedFrame, localize_session, session_sheets, stored_picture
 
 ZOO = ("resnet", "cct", "mobilenetv2")
 SMALL = ("fgsm-4", "pgd3-4", "pgd3m-8", "pgd3-4-outside", "pgd3-4-object", "sticker")

@@ -15,10 +15,10 @@ from calibration.files import read_document, sha256_file
 from calibration.sheet import Sheet
 from capture.plan import Condition
 from capture.session import FrameRecord, Session, read_session
-from pipeline.localizing import LocalizedFrame, localize_session, stored_picture
 from pipeline.scoring.score import Crop, Sample
 from pipeline.scoring.sources import condition_name, list_folder, session_samples
 from pipeline.scoring.views import VIEWS, ViewOrder
+from pipeline.sessions.localizing import LocalizedFrame, localize_session, stored_picture
 
 
 def numbered(height: int = 40, width: int = 60) -> np.ndarray:

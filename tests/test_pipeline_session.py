@@ -19,7 +19,7 @@ from capture.plan import Condition, Plan, Shot
 from capture.recorder import SessionWriter
 from capture.session import read_session
 from pipeline.bench.capture import resident_mb
-from pipeline.session_view import happened, progress
+from pipeline.sessions.view import happened, progress
 
 Run = Callable[..., tuple[int, dict]]
 FRAMES = 20_000

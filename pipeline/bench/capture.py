@@ -34,8 +34,8 @@ from capture.stop import StopRequest
 from capture.storage import Storage
 from capture.taking import Gate, GateVerdict
 from pipeline.bench.sim import stage_lab
-from pipeline.capturing import sheet_gate
 from pipeline.result import Result
+from pipeline.sessions.capturing import sheet_gate
 
 BUFFERS = 4
 """Frames that a V4L2 driver keeps for a reader who is late."""

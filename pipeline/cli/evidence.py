@@ -169,9 +169,9 @@ def _packed(
     session: Session, recognizers: list[Recognizer], order: ScoringOrder, report: Path | None, out: Path | None
 ) -> Result:
     from calibration.files import sha256_file
-    from pipeline.derived import derived_path
     from pipeline.evidence.pack import Content, pack
     from pipeline.evidence.scores import kept_scores
+    from pipeline.sessions.derived import derived_path
 
     total = max(len(session.frames), 1)
     with progress_bar("scoring") as bar:

@@ -17,7 +17,7 @@ from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
     from capture.session import Session
-    from pipeline.session_view import Cell, Happened
+    from pipeline.sessions.view import Cell, Happened
 
 group = new_group("Sessions: list, show, check, repair, export, compare their colors.")
 SessionArgument = Annotated[Path, typer.Argument(help="The session folder.", metavar="SESSION")]
@@ -53,7 +53,7 @@ def list_sessions(lab: LabOption = Path()) -> Result:
 def show(session: SessionArgument) -> Result:
     """Show what a session holds: how far its plan is, what happened, cameras, settings."""
     from capture.session import read_session
-    from pipeline.session_view import happened, progress, settings_as_data
+    from pipeline.sessions.view import happened, progress, settings_as_data
 
     opened = read_session(session)
     sums = happened(opened)
@@ -123,8 +123,8 @@ def export(
 ) -> Result:
     """Write one row for each frame with all that the journal knows of it."""
     from capture.session import read_session
-    from pipeline.derived import derived_path
-    from pipeline.exporting import export_session
+    from pipeline.sessions.derived import derived_path
+    from pipeline.sessions.exporting import export_session
 
     chosen: Literal["csv", "parquet"] = form or ("parquet" if out and out.suffix == ".parquet" else "csv")
     opened = read_session(session)

@@ -19,7 +19,7 @@ from pipeline.result import Result
 
 if TYPE_CHECKING:
     from capture.runner import Progress
-    from pipeline.capturing import CaptureOrder, Live
+    from pipeline.sessions.capturing import CaptureOrder, Live
     from pipeline.statistics import Judgement
 
 SessionArgument = Annotated[Path, typer.Argument(help="The session folder.", metavar="SESSION")]
@@ -63,10 +63,10 @@ def capture(
     """Capture a session: prepare, take, localize, judge, store. A rerun resumes what was not finished."""
     from capture.control import Control
     from capture.stop import stop_flag
-    from pipeline.capturing import Live
-    from pipeline.capturing import capture as run
-    from pipeline.continuing import shots_left
-    from pipeline.steps import capture_order
+    from pipeline.sessions.capturing import Live
+    from pipeline.sessions.capturing import capture as run
+    from pipeline.sessions.continuing import shots_left
+    from pipeline.sessions.steps import capture_order
 
     order = capture_order(
         enter_lab(lab, {**_cameras(camera), "lab.seed": seed, "rig.kind": rig}, required=False),
@@ -137,7 +137,7 @@ def _served(address: str | None, live: Live) -> Iterator[None]:
 
 
 def _would_capture(order: CaptureOrder) -> Result:
-    from pipeline.rigging import planned_moves
+    from pipeline.sessions.rigging import planned_moves
 
     moves = planned_moves(order.rig, order.plan) if order.plan else []
     what = f"the plan {order.plan}" if order.plan else f"{order.frames or 'all'} frames"
@@ -157,7 +157,7 @@ def _would_capture(order: CaptureOrder) -> Result:
 def localize(session: SessionArgument, lab: LabOption = Path()) -> Result:
     """Find the sheets in all frames of a session; with ground truth (simulated cameras), say how exactly."""
     from capture.session import read_session
-    from pipeline.localizing import localize_session, summarize_errors
+    from pipeline.sessions.localizing import localize_session, summarize_errors
 
     opened = read_session(session)
     with progress_bar("localizing") as bar:

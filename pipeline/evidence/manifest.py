@@ -13,9 +13,9 @@ from pydantic import Field, ValidationError
 
 from calibration.errors import BadEvidence
 from calibration.files import Document, first_problem
-from pipeline.derived import code_version
 from pipeline.evidence.names import MANIFEST
 from pipeline.recognizers import Provider
+from pipeline.sessions.derived import code_version
 
 MAX_MANIFEST_BYTES = 2**26
 """About 400,000 files. A larger one is not read: it would be held in memory whole."""

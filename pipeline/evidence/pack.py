@@ -17,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from calibration.errors import BadEvidence, MissingFile
 from calibration.files import read_document, sha256_file
 from capture.session import HEADER, JOURNAL, SEAL, Seal, Session, inside
-from pipeline.derived import code_version
 from pipeline.evidence.lines import file_lines, line_hashes
 from pipeline.evidence.manifest import (
     MAX_MANIFEST_BYTES,
@@ -46,9 +45,10 @@ from pipeline.evidence.names import (
 )
 from pipeline.evidence.readme import readme
 from pipeline.evidence.scores import as_line
-from pipeline.exporting import written_aside
 from pipeline.recognizers import Recognizer
 from pipeline.scoring.score import Answer
+from pipeline.sessions.derived import code_version
+from pipeline.sessions.exporting import written_aside
 
 BLOCK = 2**20
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from calibration.contract import Contract
 from capture.session import Session
-from pipeline.derived import code_version
+from pipeline.sessions.derived import code_version
 
 _TEXT = """\
 Evidence of the session {id}

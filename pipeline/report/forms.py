@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from calibration.files import write_bytes, write_text
-from pipeline.exporting import Kind, write_table, written_aside
-from pipeline.exporting import Row as Line
 from pipeline.report.content import ReportInput, ShotView
 from pipeline.report.document import as_json
 from pipeline.report.findings import Findings, find
@@ -17,6 +15,8 @@ from pipeline.report.page import render
 from pipeline.report.paper import pdf
 from pipeline.report.signs import sound
 from pipeline.scoring.score import Answer
+from pipeline.sessions.exporting import Kind, write_table, written_aside
+from pipeline.sessions.exporting import Row as Line
 
 Form = Literal["html", "json", "csv", "parquet", "markdown", "pdf"]
 FORMS: tuple[Form, ...] = get_args(Form)

@@ -15,14 +15,14 @@ from calibration.errors import MissingFile
 from calibration.files import in_file_name, make_folder, sha256_bytes, sha256_file
 from capture.plan import Plan
 from capture.session import Session
-from pipeline.derived import derived_path
-from pipeline.localizing import localize_session
 from pipeline.recognizers import Provider, Recognizer, runtime_version
 from pipeline.scoring.answering import Answerer
 from pipeline.scoring.engine import NATURAL, Limits, cores, fill
 from pipeline.scoring.score import Noise, Row, Sample, merged
 from pipeline.scoring.sources import Folder, session_samples
 from pipeline.scoring.store import KeptAnswers, Page, join, locked
+from pipeline.sessions.derived import derived_path
+from pipeline.sessions.localizing import localize_session
 from pipeline.statistics import Rule
 
 if TYPE_CHECKING:

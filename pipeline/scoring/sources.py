@@ -19,9 +19,9 @@ from calibration.sheet import Sheet
 from capture.picture import PICTURE_SUFFIXES, decode_picture
 from capture.plan import Condition
 from capture.session import FrameRecord, Session
-from pipeline.localizing import LocalizedFrame, session_cameras, session_sheets, stored_picture
 from pipeline.scoring.score import Sample, Shown, Status
 from pipeline.scoring.views import ViewOrder, nothing_shown, place, views
+from pipeline.sessions.localizing import LocalizedFrame, session_cameras, session_sheets, stored_picture
 
 NATURAL = ViewOrder()
 

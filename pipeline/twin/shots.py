@@ -15,10 +15,10 @@ from calibration.sheet import Sheet
 from calibration.solve import fit_plane
 from capture.picture import decode_picture
 from capture.session import FrameRecord, Session
-from pipeline.localizing import LocalizedPicture, localized_pictures, session_camera, session_sheets
 from pipeline.scoring.score import Missed
 from pipeline.scoring.sources import condition_name
 from pipeline.scoring.views import natural_crop
+from pipeline.sessions.localizing import LocalizedPicture, localized_pictures, session_camera, session_sheets
 from pipeline.twin.color import PrintColor, print_color
 from pipeline.twin.ladder import LeftOut
 from pipeline.twin.measure import SPACES, Shot, look

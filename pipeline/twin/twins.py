@@ -17,12 +17,12 @@ from calibration.color import ColorResponse
 from calibration.errors import BadInput
 from calibration.files import read_bytes, write_bytes
 from capture.session import Session
-from pipeline.derived import derived_path
-from pipeline.localizing import stored_picture
 from pipeline.recognizers import Provider, Recognizer, Runner, open_session
 from pipeline.scoring.answering import softmax
 from pipeline.scoring.score import true_label
 from pipeline.scoring.views import natural_crop
+from pipeline.sessions.derived import derived_path
+from pipeline.sessions.localizing import stored_picture
 from pipeline.twin.color import PrintColor
 from pipeline.twin.figure import twin_png
 from pipeline.twin.gap import ladders

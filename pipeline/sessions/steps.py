@@ -8,10 +8,10 @@ from calibration.errors import MissingFile
 from calibration.files import files_of_format, read_document
 from calibration.sheet import SHEET_FORMAT
 from capture.plan import Plan
-from pipeline.capturing import CameraOrder, CaptureOrder, plan_sheets, unfinished_session
 from pipeline.config import LAB_FILE
-from pipeline.continuing import AT_FIRST, next_beginning
 from pipeline.lab import Lab
+from pipeline.sessions.capturing import CameraOrder, CaptureOrder, plan_sheets, unfinished_session
+from pipeline.sessions.continuing import AT_FIRST, next_beginning
 
 
 def capture_order(

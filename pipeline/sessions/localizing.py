@@ -26,7 +26,7 @@ from calibration.sheet import Sheet
 from capture.localize import Localization, localize
 from capture.picture import decode_picture
 from capture.session import FrameRecord, Session
-from pipeline.derived import derived_path, read_lines
+from pipeline.sessions.derived import derived_path, read_lines
 
 
 class LocalizedFrame(Document):

@@ -1,0 +1,1 @@
+"""Sessions: captured before a rig, gone on with, localized, looked into, exported."""
