@@ -20,7 +20,7 @@ from patches.artwork import Artwork, render
 from patches.patch import PatchGeometry, read_patch
 from patches.spec import TransformSpec
 from pipeline.lab import Lab
-from pipeline.sheets import find_patch, printed_on, target_artwork
+from pipeline.paper.sheets import find_patch, printed_on, target_artwork
 
 if TYPE_CHECKING:
     from patches.preview import Sample

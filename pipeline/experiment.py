@@ -11,12 +11,12 @@ from capture.session import read_session
 from capture.stop import StopFlag, StopRequest
 from pipeline.lab import Lab
 from pipeline.lab_plan import make_lab_plan
+from pipeline.paper.sheets import patch_path
 from pipeline.reporting import report_session
 from pipeline.scoring.score import Row
 from pipeline.sessions.capturing import capture
 from pipeline.sessions.localizing import localize_session, summarize_errors
 from pipeline.sessions.steps import capture_order
-from pipeline.sheets import patch_path
 from pipeline.statistics import Judgement
 from pipeline.training import train_patch_of
 from pipeline.training_order import Wish

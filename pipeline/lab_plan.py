@@ -13,8 +13,8 @@ from capture.plan import Condition, Plan
 from capture.planning import extend_plan, make_plan
 from capture.session import session_folders, session_plan
 from pipeline.lab import Lab
+from pipeline.paper.sheets import make_lab_sheets
 from pipeline.sessions.capturing import plan_sheets
-from pipeline.sheets import make_lab_sheets
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from patches.modules import ModuleContract
 from patches.patch import PatchDocument
 from patches.spec import TransformSpec
 from pipeline.evidence.manifest import Evidence
-from pipeline.verifying import Certificate
+from pipeline.paper.verifying import Certificate
 from pipeline.zoo.manifest import Manifest
 
 DOCUMENTS: tuple[type[Document], ...] = (

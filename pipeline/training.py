@@ -16,7 +16,7 @@ from capture.stop import StopFlag, never
 from patches.patch import CurvePoint, PatchDocument, Surrogate, write_patch
 from pipeline.crew import Outcome, Task, run_all
 from pipeline.lab import Lab
-from pipeline.sheets import patch_path
+from pipeline.paper.sheets import patch_path
 from pipeline.training_bench import Bench, convertible, loaded, training_bench
 from pipeline.training_order import Wish, train_order
 

@@ -12,7 +12,7 @@ from calibration.files import in_file_name, read_document
 from patches.artwork import Artwork, artwork, artwork_labels, load_artwork, render
 from patches.spec import TransformSpec
 from pipeline.lab import Lab
-from pipeline.sheets import frame_geometry_of, target_artwork
+from pipeline.paper.sheets import frame_geometry_of, target_artwork
 
 if TYPE_CHECKING:
     from patches.order import Picture, TrainOrder

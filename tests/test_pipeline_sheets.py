@@ -17,7 +17,7 @@ from patches.artwork import artwork
 from patches.frames import FrameOrder, frame_geometry
 from patches.patch import read_patch, write_patch
 from pipeline.lab import Lab, create_lab, open_lab, read_sheets
-from pipeline.sheets import make_arm_sheet, make_lab_sheets, make_patch_sheet, target_artwork, write_target
+from pipeline.paper.sheets import make_arm_sheet, make_lab_sheets, make_patch_sheet, target_artwork, write_target
 
 PATCH = "general-caution"
 

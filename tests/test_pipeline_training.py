@@ -15,8 +15,8 @@ from calibration.files import sha256_file
 from capture.stop import StopRequest
 from patches.patch import read_patch
 from pipeline.lab import Lab, create_lab, open_lab
+from pipeline.paper.sheets import make_arm_sheet
 from pipeline.recognizers import load_recognizers, zoo_folder
-from pipeline.sheets import make_arm_sheet
 from pipeline.training import train_patch_of
 from pipeline.training_bench import training_bench
 from pipeline.training_order import Wish

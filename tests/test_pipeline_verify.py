@@ -15,9 +15,9 @@ from program import ask, data, dpcam
 from calibration.files import read_document, write_document
 from calibration.print_fit import Estimate
 from pipeline.bench.print_trials import PRINTS, TrialScene, photograph_print, run_trial, trial_scene
-from pipeline.placing import Placement
-from pipeline.sighting import Ground
-from pipeline.verifying import Certificate, ProofOrder, judge, prove_photographs
+from pipeline.paper.placing import Placement
+from pipeline.paper.sighting import Ground
+from pipeline.paper.verifying import Certificate, ProofOrder, judge, prove_photographs
 
 BOUNDS = {"scale_x", "scale_y", "anisotropy", "skew_deg", "flatness_mm", "placement_mm", "placement_deg"}
 

@@ -31,11 +31,11 @@ from capture.cameras.sim_shop import Placed, PrintShop, printed_by
 from capture.photograph import Photograph
 from patches.board_pdf import board_origin_mm, board_pdf, page_size_mm
 from pipeline.lab import create_lab, open_lab
-from pipeline.placing import Placement
-from pipeline.printing import make_named_sheet
+from pipeline.paper.placing import Placement
+from pipeline.paper.printing import make_named_sheet
+from pipeline.paper.sighting import Ground, middle_mm
+from pipeline.paper.verifying import PrintProof, ProofOrder, prove_photographs
 from pipeline.result import Result
-from pipeline.sighting import Ground, middle_mm
-from pipeline.verifying import PrintProof, ProofOrder, prove_photographs
 
 PRINTS = ((1.0, 1.0), (0.985, 0.985), (0.96, 0.96), (1.0, 0.99))
 """Scales in x and y that the sheet is printed at."""

@@ -106,7 +106,7 @@ def board(
     from calibration.files import parse_document, write_bytes, write_document
     from patches.board_pdf import board_pdf
     from pipeline.calibrating import BOARD_FILE
-    from pipeline.sheets import draw_page
+    from pipeline.paper.sheets import draw_page
 
     asked = {
         "squares_x": squares_x,

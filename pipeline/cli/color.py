@@ -37,7 +37,7 @@ def chart(
     """Write a color chart: a PDF at true scale and the sheet file that `calibrate color` reads."""
     from patches.chart import FIRST_TAG_ID, ChartOrder
     from pipeline.coloring import write_chart
-    from pipeline.sheets import draw_page
+    from pipeline.paper.sheets import draw_page
 
     first = FIRST_TAG_ID if first_tag_id is None else first_tag_id
     said = enter_lab(lab, sheet_flags(None, None, date, operator), required=False).config.sheet

@@ -12,7 +12,7 @@ from pipeline.cli.context import enter_lab
 from pipeline.result import Result
 
 if TYPE_CHECKING:
-    from pipeline.sheets import MadeSheet
+    from pipeline.paper.sheets import MadeSheet
 
 group = new_group("Sheets of paper: for any arm, and the target's own artwork.")
 PAPER = "A5, A4, A3, A2, Letter, Legal, Tabloid, or width and height in mm: 300x500."
@@ -49,7 +49,7 @@ def make(
     dry_run: DryRunOption = False,
 ) -> Result:
     """Make one sheet for an arm: PDF at true scale and JSON in mm; works outside of a lab, too."""
-    from pipeline.sheets import make_arm_sheet
+    from pipeline.paper.sheets import make_arm_sheet
 
     flags = sheet_flags(paper, tiles, date, operator) | {"lab.seed": seed, "target.label": label}
     made = make_arm_sheet(enter_lab(lab, flags, required=False), arm, out, write=not dry_run)
@@ -66,7 +66,7 @@ def target(
     lab: LabOption = Path(),
 ) -> Result:
     """Write the target's own artwork as a PDF at true size: a sign to mount behind the sheets."""
-    from pipeline.sheets import write_target
+    from pipeline.paper.sheets import write_target
 
     opened = enter_lab(lab, {"target.label": label, "target.width_mm": width_mm}, required=False)
     path = write_target(opened, out)
@@ -80,7 +80,7 @@ def sheet_flags(paper: str | None, tiles: bool | None, date: str | None, operato
 
 def sheet_result(made: MadeSheet, dpi: float | None, *, dry_run: bool) -> Result:
     """The answer for a sheet that was made, or would be; its pictures at ``dpi``, unless that is None."""
-    from pipeline.sheets import picture_paths, write_pictures
+    from pipeline.paper.sheets import picture_paths, write_pictures
 
     pictures = [] if dpi is None else picture_paths(made) if dry_run else write_pictures(made, dpi)
     verb, tiles = "would write" if dry_run else "wrote", made.sheet.tiles

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from patches.printers import Printer
     from patches.printing import PrintedJob
     from patches.ticket import Ticket
-    from pipeline.printing import Destination, Proof
-    from pipeline.sheets import MadeSheet
+    from pipeline.paper.printing import Destination, Proof
+    from pipeline.paper.sheets import MadeSheet
 
 MAX_DPI = 9600
 DEFAULT_SERVER = "localhost:631"
@@ -73,7 +73,7 @@ def print_patch(
 ) -> Result:
     """Lay out a patch's sheet at true scale: patch, AprilTags, ruler, color strip, cut marks, serial; and print it."""
     from patches.printing import Patience
-    from pipeline.printing import Destination, make_named_sheet, proof_sheet
+    from pipeline.paper.printing import Destination, make_named_sheet, proof_sheet
 
     if list_:
         if label or to is not None or proof:
@@ -151,7 +151,7 @@ def _with_proof(result: Result, proof: Proof) -> Result:
 
 def _with_job(result: Result, made: MadeSheet, to: Destination, *, dry_run: bool) -> Result:
     """Print, or ask whether it could be printed; an error leaves what was written in the answer."""
-    from pipeline.printing import check_print, print_sheet
+    from pipeline.paper.printing import check_print, print_sheet
 
     try:
         if dry_run:

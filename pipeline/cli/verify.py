@@ -16,8 +16,8 @@ from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
     from calibration.board import Board
-    from pipeline.sighting import Ground
-    from pipeline.verifying import Certificate, PrintProof, ProofOrder, Ruler
+    from pipeline.paper.sighting import Ground
+    from pipeline.paper.verifying import Certificate, PrintProof, ProofOrder, Ruler
 
 below_print = new_group("What belongs to printing.")
 MAX_LIMIT = 0.2
@@ -69,7 +69,7 @@ def verify(
     from calibration.files import read_document
     from pipeline.calibrating import picture_files
     from pipeline.lab import read_sheets
-    from pipeline.verifying import PrintProof, ProofOrder, find_sheet, prove
+    from pipeline.paper.verifying import PrintProof, ProofOrder, find_sheet, prove
 
     ground = _ground(reference, reference_mm, measured_sd_mm)
     sheets = enter_lab(lab, required=False).sheets
@@ -88,8 +88,8 @@ def _certified(order: ProofOrder, proof: PrintProof, out: Path) -> Result:
     """Write the certificate, both forms; the answer is what it says."""
     from calibration.files import sha256_bytes, write_bytes, write_document
     from capture.picture import encode_png
-    from pipeline.proof_picture import proof_picture
-    from pipeline.verifying import certificate
+    from pipeline.paper.proof_picture import proof_picture
+    from pipeline.paper.verifying import certificate
 
     found = certificate(order, proof, datetime.now(UTC).isoformat(timespec="seconds"))
     # A sheet is printed more than once, and each print proved by its own photographs.
@@ -145,7 +145,7 @@ def _ground(reference: Path | None, size: str | None, sd_mm: float) -> Ground | 
     """The board beside the sheet, with its measured size: what its file says is what was asked of a printer, too."""
     from calibration.board import Board
     from calibration.files import read_document
-    from pipeline.sighting import Ground
+    from pipeline.paper.sighting import Ground
 
     if reference is None and size is None:
         return None
@@ -165,7 +165,7 @@ def _ground(reference: Path | None, size: str | None, sd_mm: float) -> Ground | 
 
 
 def _ruler(length_mm: float | None, nominal_mm: float, sd_mm: float) -> Ruler | None:
-    from pipeline.verifying import Ruler
+    from pipeline.paper.verifying import Ruler
 
     if length_mm is None:
         return None

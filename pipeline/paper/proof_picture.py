@@ -15,7 +15,7 @@ from calibration.geometry import Array, Box
 from calibration.print_fit import PrintFit
 from calibration.sheet import Sheet
 from capture.photograph import Photograph
-from pipeline.sighting import middle_mm
+from pipeline.paper.sighting import middle_mm
 
 PANEL_PX = 640
 SHOWN = 3

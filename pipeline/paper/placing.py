@@ -23,7 +23,7 @@ from calibration.sheet import Sheet
 from calibration.tags import to_gray
 from capture.cameras.sim_paper import rasterize
 from capture.photograph import Photograph
-from pipeline.sighting import middle_mm
+from pipeline.paper.sighting import middle_mm
 
 ROOM = 0.35
 """Looked at beyond the target's box, as a share of its longer side."""

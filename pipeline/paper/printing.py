@@ -16,7 +16,7 @@ from patches.proof import Gamut, gamut_of, read_profile, soft_proof
 from patches.raster import rasterize
 from patches.ticket import PrintOrder, Ticket, validate
 from pipeline.lab import Lab
-from pipeline.sheets import MadeSheet, Printed, find_patch, make_arm_sheet, make_patch_sheet, printed_on
+from pipeline.paper.sheets import MadeSheet, Printed, find_patch, make_arm_sheet, make_patch_sheet, printed_on
 
 PROOF_DPI = 150
 

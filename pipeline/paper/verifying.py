@@ -16,8 +16,8 @@ from calibration.files import Document, files_of_format, read_document, sha256_b
 from calibration.print_fit import GROUND_SD_MM, Estimate, PrintFit, Yardstick, fit_print
 from calibration.sheet import SHEET_FORMAT, Sheet
 from capture.photograph import Photograph, read_photograph
-from pipeline.placing import Placement, Unplaced, place_sticker
-from pipeline.sighting import CALIBRATED, Ground, camera_of, usable_sightings
+from pipeline.paper.placing import Placement, Unplaced, place_sticker
+from pipeline.paper.sighting import CALIBRATED, Ground, camera_of, usable_sightings
 
 MAX_TAG_PX, MAX_BOARD_PX = 1.5, 1.5
 """Corners that fit no better than this are not those of one flat sheet, and one board beside it that stayed there."""

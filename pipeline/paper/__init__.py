@@ -1,0 +1,1 @@
+"""Paper: sheets made, printed, photographed, and measured."""
