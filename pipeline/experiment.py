@@ -10,8 +10,8 @@ from pathlib import Path
 from capture.session import read_session
 from capture.stop import StopFlag, StopRequest
 from pipeline.lab import Lab
-from pipeline.lab_plan import make_lab_plan
 from pipeline.paper.sheets import patch_path
+from pipeline.planning.lab_plan import make_lab_plan
 from pipeline.reporting import report_session
 from pipeline.scoring.score import Row
 from pipeline.sessions.capturing import capture

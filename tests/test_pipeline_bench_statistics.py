@@ -8,7 +8,7 @@ import pytest
 from pipeline.bench.statistics import COPIED, STRONG, at_the_detectable, columns_of, covered, passed, shown, sloped
 from pipeline.bench.statistics import SLOPED as FLAT
 from pipeline.bench.statistics_trials import Design, simulate
-from pipeline.power import Likeness
+from pipeline.planning.power import Likeness
 
 TWELVE = Design("twelve", 12, 3, 2, 0.7, 10, STRONG)
 

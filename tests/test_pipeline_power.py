@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal, norm
 
 from calibration.errors import BadInput, BadUsage
-from pipeline.likeness import measure
-from pipeline.power import Bench, Likeness, Question, latent_correlation
+from pipeline.planning.likeness import measure
+from pipeline.planning.power import Bench, Likeness, Question, latent_correlation
 from pipeline.scoring.score import Answer
 from pipeline.statistics import PairedTest, Rule, judge, paired_effect
 

@@ -12,7 +12,7 @@ from capture.cameras.sim import SimCamera, SimOptions
 from capture.frame import Frame
 from capture.plan import Condition, Plan, Shot
 from pipeline.lab import create_lab, open_lab, read_sheets
-from pipeline.lab_plan import make_lab_plan
+from pipeline.planning.lab_plan import make_lab_plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.bench.statistics_tables import Covered, Passed, Trials
 from pipeline.bench.statistics_trials import Answers, Design, simulate
-from pipeline.power import Bench, Likeness, Question
+from pipeline.planning.power import Bench, Likeness, Question
 from pipeline.statistics import Effect, PairedTest, Rate, Rule, judge, wilson
 from pipeline.statistics.columns import Columns, Judged
 from pipeline.statistics.detectable import POWER

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.power import Likeness, latent_correlation
+from pipeline.planning.power import Likeness, latent_correlation
 
 Answers = NDArray[np.bool_]
 """``(S, C, 2, K, F, M)``: session, cell, arm (treated, baseline), shot, frame of the burst, recognizer → right?"""

@@ -39,7 +39,7 @@ def init(
 ) -> Result:
     """Make a lab: lab.toml, recognizers, shipped patches, sheets, plan; what is there already stays."""
     from pipeline.lab import create_lab
-    from pipeline.lab_plan import make_lab_plan
+    from pipeline.planning.lab_plan import make_lab_plan
 
     if dry_run:
         return Result(data={"lab": str(folder), "new": []}, lines=[f"would make a lab in {folder}"])

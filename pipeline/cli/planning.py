@@ -17,9 +17,9 @@ from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
     from pipeline.lab import Lab
-    from pipeline.lab_plan import MadePlan
-    from pipeline.lab_power import PowerOrder
-    from pipeline.power import Bench, Finding, Power
+    from pipeline.planning.lab_plan import MadePlan
+    from pipeline.planning.lab_power import PowerOrder
+    from pipeline.planning.power import Bench, Finding, Power
 
 group = new_group("The plan: how many shots show which effect.")
 TABLE_REPEATS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -48,7 +48,7 @@ def plan(
     dry_run: DryRunOption = False,
 ) -> Result:
     """Make the plan: shots x conditions x control arms in random order, with the sheets that it needs."""
-    from pipeline.lab_plan import make_lab_plan
+    from pipeline.planning.lab_plan import make_lab_plan
 
     if extend and new:
         raise BadUsage("--extend keeps what is planned, --new replaces it: give one of them")
@@ -62,7 +62,7 @@ def plan(
 
 def _extended(lab: Lab, conditions: Path | None, repeats: int | None, *, write: bool) -> MadePlan:
     from capture.conditions import read_conditions
-    from pipeline.lab_plan import extend_lab_plan
+    from pipeline.planning.lab_plan import extend_lab_plan
 
     if conditions is None and repeats is None:
         raise BadUsage("--extend adds --repeats N of what is planned, or new --conditions FILE: say which")
@@ -130,8 +130,8 @@ def power(
     seed: SeedOption = None,
 ) -> Result:
     """Say how many shots show which effect: sessions simulated, and judged by the plan's own rule."""
-    from pipeline.lab_power import Wish, power_order
-    from pipeline.power import Bench
+    from pipeline.planning.lab_power import Wish, power_order
+    from pipeline.planning.power import Bench
 
     opened = enter_lab(lab, {"lab.seed": seed}, required=False)
     wish = Wish(baseline, correlation, between_recognizers, between_arms, same_picture, repeats, cells, recognizers)

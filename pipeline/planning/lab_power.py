@@ -12,8 +12,8 @@ from calibration.files import read_document
 from capture.plan import Plan
 from capture.session import read_session
 from pipeline.lab import Lab
-from pipeline.likeness import Measured, measure
-from pipeline.power import Likeness, Question
+from pipeline.planning.likeness import Measured, measure
+from pipeline.planning.power import Likeness, Question
 from pipeline.scoring.run import plan_rule, score_session
 from pipeline.statistics import Rule
 
@@ -69,7 +69,7 @@ def power_order(
     """Take the plan of the lab (plan.json, or what lab.toml would make), and the rest as wished or measured.
 
     ``session``: measured in this one, which is scored if it is not yet. :class:`BadInput` when no recognizer of the
-    bench is held out and none were wished for; else as from :func:`pipeline.likeness.measure`.
+    bench is held out and none were wished for; else as from :func:`pipeline.planning.likeness.measure`.
     """
     design = _planned(read_document(lab.plan, Plan)) if lab.plan.is_file() else _configured(lab)
     cells = wish.cells or len(design.repeats)

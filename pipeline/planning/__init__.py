@@ -1,0 +1,1 @@
+"""Plans: which shots, and how many show which effect."""
