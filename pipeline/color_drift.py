@@ -12,8 +12,8 @@ from calibration.errors import BadInput
 from calibration.geometry import Array
 from capture.response import SwatchSeen, see_swatches
 from capture.session import Session
-from pipeline.eot_fit import EDGE_PX, TONE_SIGMAS, Unused, placing
 from pipeline.sessions.localizing import localized_pictures, session_camera, session_sheets
+from pipeline.training.eot_fit import EDGE_PX, TONE_SIGMAS, Unused, placing
 
 BLUR_PX = 1.0
 """An ordinary lens: how far from a swatch's edge its color is read hangs on it."""

@@ -18,8 +18,8 @@ from pipeline.sessions.capturing import capture
 from pipeline.sessions.localizing import localize_session, summarize_errors
 from pipeline.sessions.steps import capture_order
 from pipeline.statistics import Judgement
-from pipeline.training import train_patch_of
-from pipeline.training_order import Wish
+from pipeline.training.order import Wish
+from pipeline.training.run import train_patch_of
 
 Say = Callable[[str], None]
 Bar = Callable[[float, str], None]

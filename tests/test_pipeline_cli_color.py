@@ -20,7 +20,7 @@ from patches.spec import TransformSpec
 from pipeline.cli.app import main
 from pipeline.color_drift import Strip, compare, read_strip
 from pipeline.lab import open_lab
-from pipeline.training_order import lab_spec, plan_spec
+from pipeline.training.order import lab_spec, plan_spec
 
 GOLDEN = Path(__file__).parent / "golden" / "session"
 PRINTING = ("print_color", "print_black", "print_white", "print_dot_gain", "print_saturation")

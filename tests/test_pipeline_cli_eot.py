@@ -26,12 +26,12 @@ from capture.session import read_session
 from patches.patch import read_patch
 from patches.spec import TransformSpec
 from pipeline.cli.app import main
-from pipeline.eot_fit import fit_session
 from pipeline.lab import Lab, open_lab
 from pipeline.recognizers import zoo_folder
 from pipeline.sessions import localizing
-from pipeline.training import train_patch_of
-from pipeline.training_order import Wish, lab_spec
+from pipeline.training.eot_fit import fit_session
+from pipeline.training.order import Wish, lab_spec
+from pipeline.training.run import train_patch_of
 
 VIEWS = [(distance, yaw) for distance in (600.0, 900.0, 1300.0) for yaw in (-35.0, 0.0, 35.0)]
 DISKS_PX = (0.0, 2.0)

@@ -13,7 +13,7 @@ import pytest
 
 from calibration.errors import BadInput, Incomplete
 from capture.stop import StopRequest, never
-from pipeline.crew import Outcome, Task, run_all
+from pipeline.training.crew import Outcome, Task, run_all
 
 # What the processes do; they import it from here.
 
@@ -116,7 +116,7 @@ from pathlib import Path
 sys.path.insert(0, "tests")
 from test_pipeline_crew import waits
 from capture.stop import never
-from pipeline.crew import Task, run_all
+from pipeline.training.crew import Task, run_all
 if __name__ == "__main__":
     tasks = [Task(name, partial(waits, Path(sys.argv[1]))) for name in "ab"]
     run_all(tasks, jobs=2, progress=lambda share, text: print(text, flush=True), stop=never)

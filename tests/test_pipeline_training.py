@@ -17,9 +17,9 @@ from patches.patch import read_patch
 from pipeline.lab import Lab, create_lab, open_lab
 from pipeline.paper.sheets import make_arm_sheet
 from pipeline.recognizers import load_recognizers, zoo_folder
-from pipeline.training import train_patch_of
-from pipeline.training_bench import training_bench
-from pipeline.training_order import Wish
+from pipeline.training.bench import training_bench
+from pipeline.training.order import Wish
+from pipeline.training.run import train_patch_of
 
 ZOO = {each.name: each for each in load_recognizers([zoo_folder()])}
 HELD_OUT = {name for name, each in ZOO.items() if each.contract.held_out}

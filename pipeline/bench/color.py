@@ -29,9 +29,9 @@ from pipeline.coloring import FROM_PRINT_TO_PRINT, measure_color, print_spec, wr
 from pipeline.lab import Lab, create_lab, open_lab
 from pipeline.result import Result, Table
 from pipeline.statistics import Points, Stratum, stratified_mean
-from pipeline.training import JUDGE_SEED_OFFSET, Progress
-from pipeline.training_bench import convertible, loaded, training_bench
-from pipeline.training_order import Wish, train_order
+from pipeline.training.bench import convertible, loaded, training_bench
+from pipeline.training.order import Wish, train_order
+from pipeline.training.run import JUDGE_SEED_OFFSET, Progress
 
 if TYPE_CHECKING:
     from patches.order import TrainOrder

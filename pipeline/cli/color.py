@@ -120,7 +120,7 @@ def _base(spec: Path, lab: Path) -> TransformSpec:
     """What is in the file already; if it is not there, what the lab trains through without it."""
     from calibration.files import read_document
     from patches.spec import TransformSpec
-    from pipeline.training_order import lab_spec, plan_spec
+    from pipeline.training.order import lab_spec, plan_spec
 
     if spec.exists():
         return read_document(spec, TransformSpec)

@@ -16,7 +16,7 @@ from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
     from patches.preview import Sample
-    from pipeline.eot_fit import Fit
+    from pipeline.training.eot_fit import Fit
 
 group = new_group("The transforms that a patch is trained through: show samples of them, measure their ranges.")
 SPEC_FILE = "spec.json"
@@ -44,8 +44,8 @@ def show(
     """Draw a contact sheet: what training sees of a target and its patch, with what was drawn for each sample."""
     from calibration.files import read_document
     from patches.spec import TransformSpec
-    from pipeline.eot_show import draw_samples, what_to_show, write_contact_sheet
-    from pipeline.training_order import lab_spec
+    from pipeline.training.eot_show import draw_samples, what_to_show, write_contact_sheet
+    from pipeline.training.order import lab_spec
 
     opened = enter_lab(lab, {"lab.seed": seed}, required=False)
     seed = opened.config.lab.seed
@@ -79,7 +79,7 @@ def fit(
     """Measure the ranges of the transforms in a session: distances, angles, blur, noise, color, light."""
     from calibration.files import write_document
     from capture.session import read_session
-    from pipeline.eot_fit import fit_session
+    from pipeline.training.eot_fit import fit_session
 
     opened = read_session(session)
     with progress_bar("measuring") as bar:

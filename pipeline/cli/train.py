@@ -16,10 +16,10 @@ from pipeline.cli.output import progress_bar
 from pipeline.result import Result, Table
 
 if TYPE_CHECKING:
-    from pipeline.crew import Outcome
     from pipeline.lab import Lab
-    from pipeline.training import TrainedPatch
-    from pipeline.training_order import Wish
+    from pipeline.training.crew import Outcome
+    from pipeline.training.order import Wish
+    from pipeline.training.run import TrainedPatch
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +57,7 @@ def train(
 ) -> Result:
     """Train patches on several recognizers under simulated physics; held-out ones only judge them."""
     from capture.stop import stop_flag
-    from pipeline.training import train_patches
+    from pipeline.training.run import train_patches
 
     opened = enter_lab(
         lab,
@@ -82,7 +82,7 @@ def train(
 
 def _wishes(lab: Lab, labels: Sequence[str], group: str | None, artwork: Path | None) -> list[Wish]:
     """The patches that are asked for."""
-    from pipeline.training_order import Wish
+    from pipeline.training.order import Wish
 
     chosen = tuple(dict.fromkeys(labels or [lab.config.target.label]))
     if artwork and len(chosen) > 1:
@@ -99,7 +99,7 @@ def _wishes(lab: Lab, labels: Sequence[str], group: str | None, artwork: Path | 
 
 
 def _would(lab: Lab, wishes: Sequence[Wish]) -> Result:
-    from pipeline.training_bench import training_bench
+    from pipeline.training.bench import training_bench
 
     train = lab.config.train
     plans: list[dict[str, Any]] = [

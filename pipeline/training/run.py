@@ -14,11 +14,11 @@ import numpy as np
 from calibration.files import in_file_name
 from capture.stop import StopFlag, never
 from patches.patch import CurvePoint, PatchDocument, Surrogate, write_patch
-from pipeline.crew import Outcome, Task, run_all
 from pipeline.lab import Lab
 from pipeline.paper.sheets import patch_path
-from pipeline.training_bench import Bench, convertible, loaded, training_bench
-from pipeline.training_order import Wish, train_order
+from pipeline.training.bench import Bench, convertible, loaded, training_bench
+from pipeline.training.crew import Outcome, Task, run_all
+from pipeline.training.order import Wish, train_order
 
 if TYPE_CHECKING:
     from patches.order import TrainOrder
