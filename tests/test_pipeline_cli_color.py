@@ -17,8 +17,8 @@ from capture.localize import localize
 from capture.picture import decode_picture, encode_png
 from capture.response import see_swatches
 from patches.spec import TransformSpec
+from pipeline.calibrating.color_drift import Strip, compare, read_strip
 from pipeline.cli.app import main
-from pipeline.color_drift import Strip, compare, read_strip
 from pipeline.lab import open_lab
 from pipeline.training.order import lab_spec, plan_spec
 

@@ -26,7 +26,7 @@ from calibration.lens import held_out_px
 from pipeline.bench.board_range import corners_by_distance
 from pipeline.bench.camera_peers import Fitted, Tool, by_dpcam, by_opencv, middle_pixels, start_mrcal
 from pipeline.bench.camera_tables import Real, Trial, as_markdown, bench_result
-from pipeline.calibrating import views_in_pictures
+from pipeline.calibrating.camera import views_in_pictures
 from pipeline.result import Result
 
 NOISE_PX = 0.2

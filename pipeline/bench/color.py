@@ -25,7 +25,7 @@ from capture.cameras.sim_print import PRINTERS, printed
 from capture.picture import encode_png
 from capture.plan import Condition, Shot
 from patches.chart import ChartOrder
-from pipeline.coloring import FROM_PRINT_TO_PRINT, measure_color, print_spec, write_chart
+from pipeline.calibrating.color import FROM_PRINT_TO_PRINT, measure_color, print_spec, write_chart
 from pipeline.lab import Lab, create_lab, open_lab
 from pipeline.result import Result, Table
 from pipeline.statistics import Points, Stratum, stratified_mean

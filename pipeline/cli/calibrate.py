@@ -19,7 +19,7 @@ from pipeline.result import Result, Table
 if TYPE_CHECKING:
     from calibration.board import Board
     from capture.board_hunt import Hint
-    from pipeline.calibrating import BoardViews, Calibrated
+    from pipeline.calibrating.camera import BoardViews, Calibrated
 
 group = new_group("Calibrate camera and color: print a board or a chart, photograph it, fit a model.")
 FOLDER = "calibration"
@@ -57,7 +57,7 @@ def camera(
 ) -> Result:
     """Fit the camera model to views of the board; sets that cannot support one are refused."""
     from capture.cameras.open import safe_address
-    from pipeline.calibrating import (
+    from pipeline.calibrating.camera import (
         CALIBRATION_FILE,
         CalibrationOrder,
         board_in,
@@ -105,7 +105,7 @@ def board(
     from calibration.board import Board
     from calibration.files import parse_document, write_bytes, write_document
     from patches.board_pdf import board_pdf
-    from pipeline.calibrating import BOARD_FILE
+    from pipeline.calibrating.camera import BOARD_FILE
     from pipeline.paper.sheets import draw_page
 
     asked = {
@@ -142,7 +142,7 @@ def _one_source(pictures: list[Path] | None, live: bool, refit: Path | None) -> 
 def _watch(uri: str, board: Board, folder: Path, views: int, seconds: float) -> BoardViews:
     from capture.frame import Clock
     from capture.stop import stop_flag
-    from pipeline.calibrating import views_before_camera
+    from pipeline.calibrating.camera import views_before_camera
 
     said = ""
 

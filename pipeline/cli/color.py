@@ -18,7 +18,7 @@ from pipeline.result import Result, Table
 if TYPE_CHECKING:
     from calibration.color import ColorResponse
     from patches.spec import TransformSpec
-    from pipeline.color_drift import FrameColor, SessionColor
+    from pipeline.calibrating.color_drift import FrameColor, SessionColor
 
 FOLDER = "calibration"
 NAMED = 5
@@ -36,7 +36,7 @@ def chart(
 ) -> Result:
     """Write a color chart: a PDF at true scale and the sheet file that `calibrate color` reads."""
     from patches.chart import FIRST_TAG_ID, ChartOrder
-    from pipeline.coloring import write_chart
+    from pipeline.calibrating.color import write_chart
     from pipeline.paper.sheets import draw_page
 
     first = FIRST_TAG_ID if first_tag_id is None else first_tag_id
@@ -67,7 +67,7 @@ def color(
     from calibration.camera import CameraModel
     from calibration.files import read_document, write_document
     from calibration.sheet import Sheet
-    from pipeline.coloring import COLOR_FILE, measure_color, print_spec
+    from pipeline.calibrating.color import COLOR_FILE, measure_color, print_spec
 
     model = read_document(calibration, CameraModel) if calibration else None
     name = model.camera if model and not camera else _camera_name(lab, camera)
@@ -93,7 +93,7 @@ def session_color(
     from calibration.color import ColorResponse
     from calibration.files import read_document
     from capture.session import read_session
-    from pipeline import color_drift
+    from pipeline.calibrating import color_drift
 
     opened, response = read_session(session), read_document(color, ColorResponse) if color else None
     with progress_bar("measuring") as bar:

@@ -67,7 +67,7 @@ def verify(
     """Measure scale, skew, flatness and placement of a printed sheet, and certify them: JSON and picture."""
     from calibration.camera import CameraModel
     from calibration.files import read_document
-    from pipeline.calibrating import picture_files
+    from pipeline.calibrating.camera import picture_files
     from pipeline.lab import read_sheets
     from pipeline.paper.verifying import PrintProof, ProofOrder, find_sheet, prove
 

@@ -27,7 +27,7 @@ from capture.frame import Clock, Frame
 from capture.picture import PICTURE_SUFFIXES, decode_picture, encode_png, reported_settings
 from capture.stop import StopFlag
 from patches.board_pdf import MARGIN_MM, board_pdf, page_size_mm
-from pipeline.coverage_figure import coverage_png
+from pipeline.calibrating.coverage_figure import coverage_png
 
 BOARD_FILE = "board.json"
 CALIBRATION_FILE = "calibration.json"

@@ -16,7 +16,7 @@ from capture.chart import DIM, UNEVEN, ChartPhoto, combine, is_chart, read_chart
 from capture.picture import decode_color
 from patches.chart import ChartOrder, chart_pdf, lay_out_chart
 from patches.spec import TransformSpec
-from pipeline.calibrating import picture_files
+from pipeline.calibrating.camera import picture_files
 
 COLOR_FILE = "color.json"
 FROM_PRINT_TO_PRINT = {
