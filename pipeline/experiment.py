@@ -12,7 +12,7 @@ from capture.stop import StopFlag, StopRequest
 from pipeline.lab import Lab
 from pipeline.paper.sheets import patch_path
 from pipeline.planning.lab_plan import make_lab_plan
-from pipeline.reporting import report_session
+from pipeline.report.run import report_session
 from pipeline.scoring.score import Row
 from pipeline.sessions.capturing import capture
 from pipeline.sessions.localizing import localize_session, summarize_errors

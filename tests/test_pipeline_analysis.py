@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from pipeline.analysis import Analysis, analyse, settings_of
+from pipeline.report.analysis import Analysis, analyse, settings_of
 from pipeline.scoring.score import Answer
 from pipeline.statistics import Rule, by_cell, judge, paired_effect, rate_of
 from pipeline.statistics.columns import Columns, Judged

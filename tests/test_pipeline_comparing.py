@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from reports import TARGET, answer, rows_of, shot
 
-from pipeline.comparing import (
+from pipeline.report.comparing import (
     Comparison,
     Fact,
     Line,

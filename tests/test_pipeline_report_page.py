@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from reports import HOSTILE, TARGET, large, shot
 
-from pipeline.comparing import Comparison, Fact, compare_scores
+from pipeline.report.comparing import Comparison, Fact, compare_scores
 from pipeline.report.comparison import render_comparison
 from pipeline.report.findings import find
 from pipeline.report.page import render

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from reports import TARGET, answers_to, large
 
-from pipeline.analysis import analyse
+from pipeline.report.analysis import analyse
 from pipeline.report.content import ReportInput, Section
 from pipeline.report.findings import find
 from pipeline.report.forms import write_form

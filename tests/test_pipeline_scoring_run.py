@@ -13,7 +13,7 @@ from PIL import Image
 
 from capture.session import Session, read_session
 from pipeline.recognizers import Recognizer
-from pipeline.reporting import analyse_session
+from pipeline.report.run import analyse_session
 from pipeline.scoring.run import plan_rule, score_folder, score_session
 from pipeline.scoring.score import Answer
 from pipeline.scoring.sources import list_folder

@@ -31,8 +31,8 @@ from pipeline.cli.sessions import SessionArgument, verdict_errors, verdict_lines
 from pipeline.result import Result
 
 if TYPE_CHECKING:
-    from pipeline.comparing import Comparison
     from pipeline.recognizers import Provider
+    from pipeline.report.comparing import Comparison
     from pipeline.twin.twins import TwinOrder
 
 FormOption = Annotated[
@@ -69,7 +69,7 @@ def report(
     from capture.session import read_session
     from pipeline.lab import select_recognizers
     from pipeline.report.hearing import is_plain
-    from pipeline.reporting import Wanted, report_session
+    from pipeline.report.run import Wanted, report_session
 
     opened = read_session(session)
     entered = enter_lab(lab, required=False)
@@ -128,8 +128,8 @@ def compare(
 ) -> Result:
     """Compare sessions: accuracy of the same arms and recognizers, differences with intervals, what else differs."""
     from capture.session import read_session
-    from pipeline.comparing import compare_sessions, comparison_tables
     from pipeline.lab import select_recognizers
+    from pipeline.report.comparing import compare_sessions, comparison_tables
     from pipeline.report.comparison import write_comparison
 
     if len(sessions) < 2:

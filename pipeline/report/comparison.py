@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibration.files import write_text
-from pipeline.comparing import Comparison, Line, difference_text, rate_text
+from pipeline.report.comparing import Comparison, Line, difference_text, rate_text
 from pipeline.report.content import Section
 from pipeline.report.page import fill
 from pipeline.result import Table

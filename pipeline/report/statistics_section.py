@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import JsonValue, TypeAdapter
 
-from pipeline.analysis import Analysis, Transfer
+from pipeline.report.analysis import Analysis, Transfer
 from pipeline.report.content import Section
 from pipeline.report.digest import in_order
 from pipeline.result import Table

@@ -13,8 +13,8 @@ import numpy as np
 from calibration.sheet import Sheet
 from capture.new_session import this_machine
 from capture.session import FrameRecord, Session, SkipRecord
-from pipeline.analysis import Analysis, analyse, settings_of
 from pipeline.recognizers import Provider, Recognizer
+from pipeline.report.analysis import Analysis, analyse, settings_of
 from pipeline.report.content import INDEPENDENT, ReportInput, Section, ShotView, Skip
 from pipeline.report.forms import SUFFIXES, Form, form_of, write_form
 from pipeline.report.statistics_section import statistics_section

@@ -10,7 +10,7 @@ from capture.session import Session
 from pipeline.recognizers import Provider, Recognizer
 from pipeline.report.digest import in_order
 from pipeline.report.hearing import is_plain
-from pipeline.reporting import is_simulated
+from pipeline.report.run import is_simulated
 from pipeline.result import Table
 from pipeline.scoring.run import score_session
 from pipeline.scoring.score import Answer, Row, is_primary
