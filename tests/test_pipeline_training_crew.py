@@ -114,7 +114,7 @@ import sys
 from functools import partial
 from pathlib import Path
 sys.path.insert(0, "tests")
-from test_pipeline_crew import waits
+from test_pipeline_training_crew import waits
 from capture.stop import never
 from pipeline.training.crew import Task, run_all
 if __name__ == "__main__":
