@@ -18,8 +18,8 @@ from calibration.sheet import ARMS, paper_size_mm
 from capture.cameras.watch import Timing
 from capture.plan import DistanceMm, TiltDeg
 from capture.storage import Storage
-from pipeline.sessions.gate_config import GateSection
-from pipeline.sessions.rig_config import RigSection
+from pipeline.gate_config import GateSection
+from pipeline.rig_config import RigSection
 
 LAB_FILE = "lab.toml"
 ENVIRONMENT_PREFIX = "DPCAM_"

@@ -9,7 +9,7 @@ import pytest
 from calibration.errors import BadConfig
 from capture.quality import Limits
 from pipeline.config import known_keys, load_settings
-from pipeline.sessions.gate_config import GateSection
+from pipeline.gate_config import GateSection
 
 
 def source_of(settings, key: str) -> tuple[object, str]:

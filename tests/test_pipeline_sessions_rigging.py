@@ -18,7 +18,7 @@ from capture.journal import ErrorEvent
 from capture.plan import Plan
 from capture.session import read_session
 from pipeline.config import load_settings
-from pipeline.sessions.rig_config import RigSection
+from pipeline.rig_config import RigSection
 from pipeline.sessions.rigging import open_rig
 
 CAMERA = 'uri = "sim:?width=480&height=270"'

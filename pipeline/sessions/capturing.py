@@ -32,9 +32,9 @@ from capture.stop import StopFlag
 from capture.storage import PNG, Storage
 from capture.taking import Station
 from capture.tracking import Tracker
+from pipeline.rig_config import RigSection
 from pipeline.sessions.continuing import AT_FIRST, Beginning, plan_to_take, refuse_other_cameras_than
 from pipeline.sessions.localizing import session_cameras
-from pipeline.sessions.rig_config import RigSection
 from pipeline.sessions.rigging import open_rig
 
 

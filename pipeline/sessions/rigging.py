@@ -19,7 +19,7 @@ from capture.rigs.http import HttpRig
 from capture.rigs.operator import OperatorRig
 from capture.rigs.waiting import Waiting
 from capture.stop import StopFlag
-from pipeline.sessions.rig_config import RigSection, SerialSection
+from pipeline.rig_config import RigSection, SerialSection
 
 Ask = Callable[[str], str]
 
