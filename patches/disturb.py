@@ -80,8 +80,8 @@ def low_contrast(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> T
 
 
 def smear(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
-    """Motion over up to an eighth of the side in one of four directions, one for all."""
-    length = max(2, round(float(torch.rand(1, generator=dice)) * pictures.shape[-1] / 8))
+    """Motion over up to half of the side in one of four directions, one for all."""
+    length = max(2, round(float(torch.rand(1, generator=dice)) * pictures.shape[-1] / 2))
     across, down = ((1, 0), (0, 1), (1, 1), (1, -1))[int(torch.randint(4, (1,), generator=dice))]
     shifts = [number - length // 2 for number in range(length)]
     padded = functional.pad(pictures, (length, length, length, length), mode="replicate")
@@ -94,10 +94,10 @@ def smear(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
 
 
 def soft(pictures: Tensor, severity: Tensor, dice: torch.Generator) -> Tensor:
-    """Out of focus: Gaussian blur, sigma up to a twelfth of the side."""
+    """Out of focus: Gaussian blur, sigma up to an eighth of the side."""
     side = pictures.shape[-1]
     edges = torch.arange(side + 1, dtype=pictures.dtype, device=pictures.device).expand(len(pictures), side + 1)
-    rows = pixel_rows(edges, side, severity[:, 0, 0, 0] * side / 12)[:, None]
+    rows = pixel_rows(edges, side, severity[:, 0, 0, 0] * side / 8)[:, None]
     return apply_rows(rows, rows, pictures)
 
 
