@@ -13,7 +13,7 @@ import pytest
 from color_model import color_model
 from PIL import Image
 from test_patches_train import TWO, order, picture
-from test_pipeline_patch_bench import AREA, COLORS, LABELS, SIDE, TINY
+from tiny_bench import AREA, COLORS, LABELS, SIDE, TINY
 
 from calibration.errors import BadUsage
 from patches.methods import METHODS

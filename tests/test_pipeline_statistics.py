@@ -14,11 +14,13 @@ from scipy.stats import permutation_test
 from pipeline.statistics import (
     PairedTest,
     Rule,
+    Stratum,
     by_cell,
     clustered_rate,
     judge,
     paired_effect,
     rate_of,
+    stratified_mean,
     wilson,
 )
 from pipeline.statistics.columns import Columns, Counts, Judged
@@ -340,3 +342,40 @@ def test_more_than_all_right_is_not_detectable():
     found = detectable(*counts, RULE, seed=1)
     assert found.points > 12.5
     assert "leaves 12 points" in found.reason
+
+
+def test_pictures_of_one_object_are_not_several_facts():
+    same = np.repeat([0.0, 10.0], [5, 5]), np.full(10, 10.0)
+    mixed = np.full(10, 5.0), np.full(10, 10.0)
+    agreeing, differing = clustered_rate(*same), clustered_rate(*mixed)
+    assert agreeing.n == differing.n == 100
+    assert agreeing.rate == differing.rate == 0.5
+    ten, hundred = wilson(5, 10), wilson(50, 100)
+    # As wide as ten answers are, and a little more: how alike the others are was measured on ten.
+    assert ten.low - 0.06 < agreeing.low < ten.low < ten.high < agreeing.high < ten.high + 0.06
+    assert (differing.low, differing.high) == pytest.approx((hundred.low, hundred.high))
+    never = clustered_rate(np.zeros(4), np.full(4, 25.0))
+    assert (never.low, never.high) == pytest.approx((wilson(0, 4).low, wilson(0, 4).high))
+    assert clustered_rate(np.zeros(0), np.zeros(0)).rate is None
+
+
+def test_the_interval_of_a_mean_over_strata_covers_it():
+    """Clusters of three pictures around a known mean, two seeds: about 95 of 100 intervals hold it."""
+    held = 0
+    for number in range(100):
+        dice = np.random.default_rng(number)
+        strata = [
+            Stratum(3 * (mean + dice.normal(0, 0.1, 20) + np.zeros((2, 1))), np.full(20, 3.0)) for mean in (0.1, 0.3)
+        ]
+        found = stratified_mean(strata, seed=1)
+        held += found.low <= 20 <= found.high
+    assert 88 <= held <= 99
+
+
+def test_seeds_that_differ_widen_the_interval():
+    clusters = np.ones((3, 8))
+    alike = stratified_mean([Stratum(clusters, np.ones(8))], seed=1)
+    other = stratified_mean([Stratum(clusters * [[0.0], [1.0], [2.0]], np.ones(8))], seed=1)
+    assert (alike.points, alike.low, alike.high) == (100, 100, 100)
+    assert other.points == 100
+    assert other.low < 70 < 130 < other.high
