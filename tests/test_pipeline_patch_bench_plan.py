@@ -136,6 +136,17 @@ def test_a_dry_run_counts_and_does_nothing(folder, models, tmp_path, monkeypatch
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize(("pictures", "expected"), [("1", 2), ("99", 4)], ids=["fewer", "more than there are"])
+def test_so_many_test_pictures_are_judged(folder, models, tmp_path, monkeypatch, capsys, pictures, expected):
+    monkeypatch.chdir(tmp_path)
+    size = ["--quick", "--steps", "1", "--pictures", pictures, "--methods", "ensemble", "--controls", "none"]
+    with pytest.raises(SystemExit) as end:
+        main(["bench", "patches", "--json", "--dataset", str(folder), "--models", str(models), *size])
+    assert end.value.code == 0
+    rows = json.loads(capsys.readouterr().out)["data"]["rows"]
+    assert {row["n"] for row in rows if row["noise"] == "clean"} == {expected}
+
+
 def test_nonsense_is_refused(folder, models, tmp_path):
     lonely = tmp_path / "lonely"
     (lonely / "red").mkdir(parents=True)

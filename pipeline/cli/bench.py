@@ -239,6 +239,7 @@ def patches(
     classes: Annotated[str, typer.Option(help="So many classes, spread evenly, or their names, by commas.")] = "",
     attacks: Annotated[str, typer.Option(help="Attacks, by commas (pgd40-8-object), or none.")] = "",
     steps: Annotated[int | None, typer.Option(help="Steps of each training.", min=1)] = None,
+    pictures: Annotated[int | None, typer.Option(help="Test pictures of each class.", min=1)] = None,
     frame: Annotated[
         str | None, typer.Option(help="square, or outline: along the object's; else what suits the data set.")
     ] = None,
@@ -281,6 +282,7 @@ def patches(
         classes=_words(classes),
         attacks=_words(attacks),
         steps=steps,
+        pictures=pictures,
         frame=frame,
         area=area,
         quick=quick,

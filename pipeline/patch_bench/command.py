@@ -35,6 +35,7 @@ class Asked:
     classes: tuple[str, ...]
     attacks: tuple[str, ...]
     steps: int | None
+    pictures: int | None
     frame: str | None
     area: float | None
     quick: bool
@@ -85,6 +86,8 @@ def effort_of(asked: Asked) -> Effort:
     effort = QUICK if asked.quick else STANDARD if asked.standard else FULL
     attacks = None if not asked.attacks else () if asked.attacks == (NONE,) else known_attacks(asked.attacks)
     said = {"seeds": asked.seeds, "steps": asked.steps, "attacks": attacks, "classes": classes_asked(asked.classes)}
+    if asked.pictures is not None:
+        said |= {"pictures": asked.pictures, "attacked": min(asked.pictures, effort.attacked)}
     changes = {name: value for name, value in said.items() if value is not None}
     return replace(effort, **changes) if changes else effort  # type: ignore[arg-type]
 
