@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_bench import COLORS, LABELS, SIDE, TINY, border_and_middle, plain_colors, plan_of
+from tiny_bench import COLORS, LABELS, SIDE, TINY, all_arms, border_and_middle, plain_colors, plan_of
 
 from patches.surrogates import SurrogateSource, load_surrogates
-from pipeline.patch_bench.effort import CONTROLS
 from pipeline.patch_bench.files import as_data, write_tables
 from pipeline.patch_bench.judging import judge_arm
 from pipeline.patch_bench.plan import BARE, BenchPlan
@@ -35,10 +34,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def everything(folder, models, tmp_path_factory):
-    """All controls and two methods, two seeds."""
-    work = tmp_path_factory.mktemp("work")
-    plan = plan_of(folder, models, work, replace(TINY, seeds=2), ("ensemble", "unadversarial"), CONTROLS)
-    return plan, make_tables(run_bench(plan))
+    return all_arms(folder, models, tmp_path_factory.mktemp("work"))
 
 
 # What is counted

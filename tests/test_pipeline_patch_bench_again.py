@@ -12,11 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_bench import TINY, border_and_middle, plain_colors, plan_of
+from tiny_bench import TINY, all_arms, border_and_middle, plain_colors, plan_of
 
 from pipeline.patch_bench import workshop
 from pipeline.patch_bench.arms import arm_count
-from pipeline.patch_bench.effort import CONTROLS
 from pipeline.patch_bench.files import as_csv, as_data
 from pipeline.patch_bench.run import outlook, run_bench
 from pipeline.patch_bench.tables import make_tables
@@ -34,10 +33,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def everything(folder, models, tmp_path_factory):
-    """All controls and two methods, two seeds."""
-    work = tmp_path_factory.mktemp("work")
-    plan = plan_of(folder, models, work, replace(TINY, seeds=2), ("ensemble", "unadversarial"), CONTROLS)
-    return plan, make_tables(run_bench(plan))
+    return all_arms(folder, models, tmp_path_factory.mktemp("work"))
 
 
 def test_a_second_run_works_on_nothing(everything, monkeypatch):

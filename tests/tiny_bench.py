@@ -11,8 +11,10 @@ from PIL import Image
 
 from pipeline.declaring import add_model
 from pipeline.patch_bench.datasets import open_folder
-from pipeline.patch_bench.effort import QUICK
+from pipeline.patch_bench.effort import CONTROLS, QUICK
 from pipeline.patch_bench.plan import BenchPlan, make_plan
+from pipeline.patch_bench.run import run_bench
+from pipeline.patch_bench.tables import Tables, make_tables
 from pipeline.patch_bench.variants import chosen_variants
 from pipeline.recognizers import load_recognizers
 
@@ -76,3 +78,9 @@ def plan_of(
         work=work,
         **more,
     )
+
+
+def all_arms(folder: Path, models: Path, work: Path) -> tuple[BenchPlan, Tables]:
+    """All controls and two methods, two seeds."""
+    plan = plan_of(folder, models, work, replace(TINY, seeds=2), ("ensemble", "unadversarial"), CONTROLS)
+    return plan, make_tables(run_bench(plan))
