@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from patches.resample import apply_rows, pixel_rows
+from patches.resample import apply_rows, linear_rows, pixel_rows
 
 FOG_CELLS = (3, 6, 12)
 
@@ -30,6 +30,20 @@ def disturbed(pictures: Tensor, share: float, dice: torch.Generator) -> Tensor:
             changed = corrupt(pictures[chosen], severity[chosen], dice).clamp(0, 1)
             result = result.index_copy(0, chosen, changed)
     return result
+
+
+def jittered(pictures: Tensor, most: float, dice: torch.Generator) -> Tensor:
+    """``(B, 3, S, S)`` → the same, each moved and zoomed along both axes by up to ``most`` of its side.
+
+    What helps only where it lies on a network's own raster does not transfer (Xie et al., arXiv 1803.06978).
+    """
+    if not most:
+        return pictures
+    side = pictures.shape[-1]
+    moved, zoomed = most * (2 * torch.rand(2, len(pictures), 2, 1, generator=dice).to(pictures) - 1)
+    along = torch.arange(side, dtype=pictures.dtype, device=pictures.device) + 0.5 - side / 2
+    rows = linear_rows(side / 2 + along * (1 + zoomed) + side * moved, side)[:, :, None]
+    return apply_rows(rows[:, 1], rows[:, 0], pictures)
 
 
 def _normal(like: Tensor, dice: torch.Generator) -> Tensor:

@@ -50,7 +50,8 @@ class Terms:
     * ``smoothness``: weight of the total variation; ``gamut``: of color that ink does not reach.
     * ``no_spoof``: share of the views that show another object, where the patch's class is the one wrong answer.
     * ``fade``: share of the views whose object is faded out, so that the patch alone comes to be recognized.
-    * ``disturb``: share of the views that get a corruption beyond those of the transforms.
+    * ``disturb``: share of the views of the patch's own objects that get a corruption beyond those of the transforms.
+    * ``jitter``: views are moved and zoomed at random by up to this share of their side before a surrogate sees them.
     * ``attack_levels``: an inner attacker changes each view by up to so many of 255 levels before the patch answers.
     * ``correlation``: weight of the distance between feature correlations of patch and whole picture.
     * ``cells``: the texture is a latent picture of so many cells a side, magnified; 0 is one cell for each texel.
@@ -61,6 +62,7 @@ class Terms:
     no_spoof: float = 0.0
     fade: float = 0.0
     disturb: float = 0.0
+    jitter: float = 0.0
     attack_levels: float = 0.0
     correlation: float = 0.0
     cells: int = 0

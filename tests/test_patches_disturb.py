@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from patches.disturb import KINDS, disturbed
+from patches.disturb import KINDS, disturbed, jittered
 
 BATCH = 4
 
@@ -39,3 +39,25 @@ def test_about_the_share_that_is_asked_for_is_disturbed_and_stays_a_picture(shar
     changed = (found != many).flatten(1).any(dim=1).float().mean()
     assert changed == pytest.approx(share, abs=0.12)
     assert torch.equal(found, disturbed(many, share, dice()))
+
+
+def test_jitter_moves_and_zooms_each_picture_by_no_more_than_is_asked():
+    side, most = 24, 0.1
+    across = torch.arange(side, dtype=torch.float32).expand(60, 3, side, side).clone()
+    found = jittered(across, most, dice())
+    middle, slope = found[:, 0, side // 2, side // 2], found[:, 0, 0, 12:14].diff()[:, 0]
+    assert (middle - side // 2).abs().max() <= most * side + most
+    assert middle.std() > most * side / 4
+    assert slope.min() >= 1 - most - 1e-5
+    assert slope.max() <= 1 + most + 1e-5
+    assert torch.equal(jittered(across, 0.0, dice()), across)
+
+
+def test_jitter_treats_both_axes_alike_and_apart():
+    shown = torch.rand(8, 3, 24, 24, generator=dice())
+    lines = torch.arange(24, dtype=torch.float32)
+    down, across = (jittered(each.expand(8, 3, 24, 24), 0.1, dice()) for each in (lines[:, None], lines[None, :]))
+    assert (down.std(dim=3) < 1e-5).all()
+    assert (across.std(dim=2) < 1e-5).all()
+    assert not torch.allclose(down.transpose(2, 3), across)
+    assert jittered(shown, 0.1, dice()).shape == shown.shape

@@ -274,7 +274,15 @@ def test_every_method_lowers_the_loss_and_can_be_resumed(tmp_path, method):
 
 @pytest.mark.parametrize(
     "change",
-    [{"fade": 0.5}, {"disturb": 0.9}, {"attack_levels": 8.0}, {"correlation": 1.0}, {"cells": 5}, {"no_spoof": 0.5}],
+    [
+        {"fade": 0.5},
+        {"disturb": 0.9},
+        {"jitter": 0.1},
+        {"attack_levels": 8.0},
+        {"correlation": 1.0},
+        {"cells": 5},
+        {"no_spoof": 0.5},
+    ],
 )
 def test_every_term_of_the_defensive_method_has_a_switch(change):
     others = [picture("stop", (20, 40, 200))]
@@ -377,7 +385,7 @@ def test_a_device_that_is_not_there_is_named(device, error, message):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_cuda_trains_as_the_cpu_does(tmp_path, method, precision):
-    terms = Terms(no_spoof=0.25, fade=0.3, disturb=0.5, attack_levels=4, correlation=0.5)
+    terms = Terms(no_spoof=0.25, fade=0.3, disturb=0.5, jitter=0.1, attack_levels=4, correlation=0.5)
     backdrops = make_backdrops([np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)])
     wanted = order(
         method=method,

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from patches.correlation import correlation_distance
-from patches.disturb import disturbed
+from patches.disturb import disturbed, jittered
 from patches.methods.base import OneLatent, printable
 from patches.objective import defended
 from patches.order import Bench, Terms, Views
 
-TERMS = Terms(no_spoof=0.33, disturb=0.9)
+TERMS = Terms(no_spoof=0.25, disturb=0.5, jitter=0.07)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,24 @@ class Defensive(OneLatent):
     def loss(self, latents: Sequence[Tensor], step: int, bench: Bench) -> Tensor:
         """Cross-entropy of what came through transformation, corruption and attack; plus the weighted terms."""
         terms, texture, views = bench.terms, self.texture(latents, bench.order), bench.views(step)
-        pictures = disturbed(views.render(texture), terms.disturb, bench.dice(step))
+        dice = bench.dice(step)
+        pictures = noisy(views.render(texture), views, terms.disturb, dice)
+        pictures = jittered(pictures, terms.jitter, dice)
         if terms.attack_levels:
             pictures = attacked(pictures, bench, views, step)
         loss = defended(pictures, bench.surrogates, views) + printable(texture, bench)
         if terms.correlation:
             loss = loss + terms.correlation * correlation_distance(texture, views, bench.surrogates)
         return loss
+
+
+def noisy(pictures: Tensor, views: Views, share: float, dice: torch.Generator) -> Tensor:
+    """Pictures of what the patch is for, ``share`` of them corrupted; other objects as they are.
+
+    Corrupted, some of those are taken for the patch's class with any patch and without one. To forbid that would teach
+    the patch to argue against its own class.
+    """
+    return torch.where(views.own[:, None, None, None], disturbed(pictures, share, dice), pictures)
 
 
 def attacked(pictures: Tensor, bench: Bench, views: Views, step: int) -> Tensor:

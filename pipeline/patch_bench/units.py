@@ -120,16 +120,17 @@ def interval(steps: int) -> int:
 
 def train_key(plan: BenchPlan, unit: TrainUnit) -> str:
     """All that determines a texture."""
-    effort = plan.effort
-    sizes = ("steps", "batch", "views", "training", "validation", "strangers")
+    effort, terms = plan.effort, unit.variant.terms()
+    sizes = ("steps", "batch", "views", "training", "validation")
     return key_of(
         {
             **_common(plan),
             **{name: getattr(effort, name) for name in sizes},
+            "strangers": effort.strangers if terms.no_spoof else 0,
             "classes": plan.classes,
             "label": unit.label,
             "method": unit.variant.method,
-            "terms": asdict(unit.variant.terms()),
+            "terms": asdict(terms),
             "seed": unit.seed,
             "geometry": plan.frames[unit.label].model_dump(mode="json"),
             "spec": plan.spec.sha256,

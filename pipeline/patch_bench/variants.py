@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 SWITCHED_ON = {
     "smoothness": 0.1,
     "gamut": 0.5,
-    "no_spoof": 0.33,
+    "no_spoof": 0.25,
     "fade": 0.8,
     "disturb": 0.3,
+    "jitter": 0.07,
     "attack_levels": 8.0,
     "correlation": 1.0,
     "cells": 16,
 }
 """The value of a term that the method itself leaves off."""
 
-MOST = {"no_spoof": 1, "fade": 1, "disturb": 1, "attack_levels": 255, "cells": 1024}
+MOST = {"no_spoof": 1, "fade": 1, "disturb": 1, "jitter": 0.5, "attack_levels": 255, "cells": 1024}
 """The largest value of a term; weights go up to :data:`MOST_WEIGHT`."""
 
 MOST_WEIGHT = 1000
