@@ -1,7 +1,7 @@
-"""Corruptions in the training loop, beyond those of the transforms, up to where hardly anything is left of a picture.
+"""What the training loop does to views beyond the transforms: jitter, and corruptions until hardly anything is left.
 
 Written for gradients and batches, apart from the noises that judge (:mod:`pipeline.noises`): training must not be tuned
-to the test. Every picture gets at most one, of random kind and severity.
+to the test. Every picture gets at most one corruption, of random kind and severity.
 """
 
 from __future__ import annotations

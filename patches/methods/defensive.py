@@ -28,7 +28,7 @@ class Defensive(OneLatent):
     terms: Terms = TERMS
 
     def loss(self, latents: Sequence[Tensor], step: int, bench: Bench) -> Tensor:
-        """Cross-entropy of what came through transformation, corruption and attack; plus the weighted terms."""
+        """Cross-entropy of what came through transformation, corruption, jitter and attack; plus the weighted terms."""
         terms, texture, views = bench.terms, self.texture(latents, bench.order), bench.views(step)
         dice = bench.dice(step)
         pictures = noisy(views.render(texture), views, terms.disturb, dice)
