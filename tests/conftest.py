@@ -76,8 +76,12 @@ def fresh_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_lab(fresh_lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lab with all arms and a plan of two conditions. For reading."""
+    """A lab with all arms and a plan of two conditions. For reading.
+
+    Its pictures are PNG: which format keeps up with the camera depends on how busy the machine is.
+    """
     plan = "[plan]\ndistances_mm = [1200.0, 2200.0]\nyaws_deg = [0.0]\n" + 'lights = ["day"]\n'
+    plan += '[capture]\ncodec = "png"\n'
     return another_lab(fresh_lab, tmp_path_factory.mktemp("small") / "lab", plan)
 
 
