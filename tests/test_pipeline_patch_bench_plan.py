@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +124,25 @@ def test_what_cannot_be_done_is_said(words, exit_code, message, tmp_path, monkey
     answer = json.loads(capsys.readouterr().out)
     assert (end.value.code, answer["exit_code"]) == (exit_code, exit_code)
     assert message in answer["errors"][0]["message"]
+
+
+def test_more_recognizers_join_those_of_the_bench(folder, models, tmp_path, monkeypatch, capsys):
+    more = shutil.copytree(models, tmp_path / "more")
+    for path in more.glob("*.json"):
+        path.write_text(path.read_text().replace('"name": "', '"name": "more-'))
+    folders = ["--dataset", str(folder), "--models", str(models), "--more-models", "more"]
+    small = ["--steps", "1", "--pictures", "2", "--methods", "ensemble", "--controls", "none", "--classes", "2"]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["bench", "patches", "--json", "--quick", *folders, *small])
+    assert end.value.code == 0
+    rows = json.loads(capsys.readouterr().out)["data"]["rows"]
+    assert {(row["model"], row["held_out"]) for row in rows} == {
+        ("border", False),
+        ("middle", True),
+        ("more-border", False),
+        ("more-middle", True),
+    }
 
 
 def test_a_dry_run_counts_and_does_nothing(folder, models, tmp_path, monkeypatch, capsys):

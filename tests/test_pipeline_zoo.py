@@ -334,6 +334,21 @@ def test_the_command_says_what_it_would_train(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("suffix", ["-8", ".more_b"])
+def test_a_second_training_stands_beside_the_first(suffix, tmp_path):
+    words = ("--family", "vgg", "--family", "cct", "--suffix", suffix, "--dry-run")
+    said = data("models", "train-zoo", "--photos", "nowhere", *words, cwd=tmp_path)
+    assert said["would_train"] == [f"vgg{suffix}", f"cct{suffix}"]
+    vgg, _ = recipe.choose_members(SIGNS, ["vgg", "cct"], suffix)
+    assert (vgg.family, vgg.built_as) == ("vgg", "vgg")
+
+
+@pytest.mark.parametrize("suffix", ["/up", " b", "x" * 41, "ß!"])
+def test_a_suffix_that_no_name_may_have(suffix):
+    with pytest.raises(BadUsage, match="--suffix"):
+        recipe.choose_members(SIGNS, ["vgg"], suffix)
+
+
 # --- what ships --------------------------------------------------------------------------------------------------
 
 

@@ -230,6 +230,9 @@ def patches(
     models: Annotated[
         Path | None, typer.Option(help="A folder of recognizers; else dpcam's own.", metavar="DIR")
     ] = None,
+    more_models: Annotated[
+        Path | None, typer.Option(help="A folder of recognizers that join those.", metavar="DIR")
+    ] = None,
     held_out: Annotated[
         str, typer.Option(help="Recognizers or families, by commas, that no patch is trained on; else as they say.")
     ] = "",
@@ -275,6 +278,7 @@ def patches(
         dataset=dataset,
         data=data,
         models=models,
+        more_models=more_models,
         held_out=_words(held_out),
         methods=_words(methods),
         controls=_words(controls),

@@ -145,6 +145,7 @@ def train_zoo(
     seed: Annotated[int, typer.Option(help="Seed; 7 made the zoo that ships.", min=0, max=2**32 - 1)] = 7,
     family: Annotated[list[str] | None, typer.Option("--family", help="Only these families; all by default.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs for each, instead of the recipe's own.", min=1)] = None,
+    suffix: Annotated[str, typer.Option(help="Appended to their names, to stand beside the zoo's own: -8.")] = "",
     dry_run: DryRunOption = False,
 ) -> Result:
     """Train a zoo on photographs and export it with contracts and model cards, judged on photographs held out."""
@@ -152,23 +153,24 @@ def train_zoo(
     from pipeline.zoo.subjects import SUBJECTS
 
     chosen = SUBJECTS[subject]
-    suffix = "" if subject == "signs" else f"-{subject}"
-    into = out or Path(f"zoo{suffix}")
-    families = recipe.check_families(chosen, family)
+    ending = "" if subject == "signs" else f"-{subject}"
+    into = out or Path(f"zoo{ending}")
+    names = [member.name for member in recipe.choose_members(chosen, family or (), suffix)]
     if dry_run:
         return Result(
-            data={"would_train": list(families), "out": str(into)},
-            lines=[f"would train {', '.join(families)} into {into}"],
+            data={"would_train": names, "out": str(into)},
+            lines=[f"would train {', '.join(names)} into {into}"],
         )
     with progress_bar("training the zoo") as bar:
         trained = recipe.train_zoo(
             chosen,
             photos,
             into,
-            work or Path(f".zoo-work{suffix}"),
+            work or Path(f".zoo-work{ending}"),
             seed=seed,
-            families=families,
+            families=family or (),
             epochs=epochs,
+            suffix=suffix,
             progress=lambda name, share, text: bar(share, f"{name} {text}"),
         )
     listed = [{"name": each.name, "accuracy": each.accuracy, "bytes": each.bytes} for each in trained]

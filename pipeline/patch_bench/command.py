@@ -28,6 +28,7 @@ class Asked:
     dataset: str
     data: Path | None
     models: Path | None
+    more_models: Path | None
     held_out: tuple[str, ...]
     methods: tuple[str, ...]
     controls: tuple[str, ...]
@@ -57,7 +58,7 @@ def ask_for(asked: Asked, *, data_folder: str | None, where: Path) -> BenchPlan:
     dataset = open_dataset(asked.dataset, asked.data, data_places(data_folder, where), asked.work)
     return make_plan(
         dataset,
-        load_recognizers([models]),
+        load_recognizers([models, *([asked.more_models] if asked.more_models else [])]),
         variants,
         controls,
         effort,

@@ -8,6 +8,7 @@ training begins.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -70,16 +71,18 @@ def train_zoo(
     families: Sequence[str],
     epochs: int | None,
     progress: Progress,
+    suffix: str = "",
 ) -> list[ZooResult]:
     """Train, export, judge and store the recognizers of these names (none named: all) in ``out``.
 
-    ``photos`` is a folder, zip or tar of photographs named as ``subject`` says. ``work`` keeps checkpoints: a run that
-    was stopped goes on from its last epoch, what is finished is left as it is. ``progress`` gets name, fraction and one
-    line. Whether an accuracy is high enough is for the caller to say (:func:`too_weak`). Raises :class:`BadUsage` for
-    an unknown name, :class:`MissingFile`, :class:`BadInput` or :class:`BadImage` for photographs that cannot be had,
-    and :class:`BadInput` when ``out`` has recognizers of something else.
+    ``suffix`` is appended to their names: two trainings of one network can then stand side by side. ``photos`` is a
+    folder, zip or tar of photographs named as ``subject`` says. ``work`` keeps checkpoints: a run that was stopped goes
+    on from its last epoch, what is finished is left as it is. ``progress`` gets name, fraction and one line. Whether an
+    accuracy is high enough is for the caller to say (:func:`too_weak`). Raises :class:`BadUsage` for an unknown name or
+    a suffix that no name may have, :class:`MissingFile`, :class:`BadInput` or :class:`BadImage` for photographs that
+    cannot be had, and :class:`BadInput` when ``out`` has recognizers of something else.
     """
-    members = choose_members(subject, families)
+    members = choose_members(subject, families, suffix)
     for member in members:
         refuse_other_subject(subject, out / f"{member.name}.json")
     found = find_photos(photos, subject.naming)
@@ -92,10 +95,19 @@ def too_weak(subject: Subject, results: Sequence[ZooResult]) -> list[ZooResult]:
     return [each for each in results if each.accuracy < subject.required_accuracy and not each.attack_levels]
 
 
-def choose_members(subject: Subject, names: Sequence[str]) -> list[Member]:
-    """The manifest's members of these names, in the manifest's order."""
+def choose_members(subject: Subject, names: Sequence[str], suffix: str) -> list[Member]:
+    """The manifest's members of these names, in the manifest's order, called so with ``suffix``."""
     chosen = check_families(subject, names)
-    return [member for member in subject.manifest().recognizers if member.name in chosen]
+    return [renamed(member, suffix) for member in subject.manifest().recognizers if member.name in chosen]
+
+
+def renamed(member: Member, suffix: str) -> Member:
+    """The same network under its name with ``suffix``; :class:`BadUsage` for what no recognizer may be called."""
+    if not suffix:
+        return member
+    if not re.fullmatch(r"[\w.-]{1,40}", suffix):
+        raise BadUsage(f"--suffix {suffix!r}: up to 40 letters, digits, '.', '_' and '-' are expected")
+    return member.model_copy(update={"name": member.name + suffix, "architecture": member.built_as})
 
 
 def check_families(subject: Subject, names: Sequence[str] | None) -> list[str]:
