@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny_bench import border_and_middle
 
 from calibration.errors import Incomplete
 from patches.speed import Spent, spent
@@ -82,6 +83,19 @@ def test_without_the_other_tool_the_rest_is_measured(tmp_path, capsys, monkeypat
     assert min(data["ratio_to_bare"], data["step_ms"], data["bare_ms"], data["images_per_s"]) > 0
     assert data["turns"] == 2
     assert len(data["surrogates"]) == 4
+
+
+def test_it_trains_on_other_recognizers(tmp_path, capsys, monkeypatch, offline):
+    monkeypatch.setattr(train_speed, "QUICK", replace(QUICK, turns=1, seconds=0.0))
+    monkeypatch.setattr(train_speed, "WARM_UP", 0)
+    models = border_and_middle(tmp_path / "models")
+    _, answer = run(capsys, "--quick", "--art", str(tmp_path / "art"), "--models", str(models))
+    assert answer["data"]["surrogates"] == ["border"]
+    assert answer["data"]["step_ms"] > 0
+    (models / "border.json").unlink()
+    code, answer = run(capsys, "--quick", "--models", str(models))
+    assert code == 3
+    assert "no recognizer there may be trained on" in answer["errors"][0]["message"]
 
 
 def test_too_little_time_to_install_says_how_to_go_on(tmp_path):

@@ -10,7 +10,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.errors import Incomplete
+from calibration.errors import BadInput, Incomplete
 from patches.artwork import artwork, render
 from patches.patch import PatchGeometry
 from pipeline.bench.rival import TOOL, Rival, rival_environment, start_rival
@@ -88,34 +88,50 @@ class TrainSpeed:
         return 1000 * self.batch / self.median(of)
 
 
-def bench_train(*, art: Path, effort: Effort, seed: int) -> TrainSpeed:
-    """Turns of training on the zoo's surrogates; ``art`` is the folder of the other tool's environment."""
+def bench_train(*, art: Path, effort: Effort, seed: int, models: Path | None = None) -> TrainSpeed:
+    """Turns of training on the surrogates in ``models``, the zoo's by default.
+
+    ``art`` is the folder of the other tool's environment. Raises :class:`BadInput` for a folder without surrogates.
+    """
     from patches.speed import load, make_course
     from patches.surrogates import SurrogateSource
 
-    recognizers = [each for each in load_recognizers([zoo_folder()]) if not each.contract.held_out]
+    folder = models or zoo_folder()
+    recognizers = [each for each in load_recognizers([folder]) if not each.contract.held_out]
+    if not recognizers:
+        raise BadInput(f"{folder}: no recognizer there may be trained on; at least one is needed", where=str(folder))
+    label = a_class_of(recognizers)
     surrogates = load([SurrogateSource(each.contract, each.onnx) for each in recognizers])
-    order = train_order(seed)
+    order = train_order(label, seed)
     course, single = make_course(order, surrogates), make_course(order, surrogates[:1])
     with ExitStack() as stack:
         rival, missing = None, None
         try:
-            rival = stack.enter_context(rival_on(recognizers[0], single, art, effort))
+            rival = stack.enter_context(rival_on(recognizers[0], label, single, art, effort))
         except Incomplete as error:
             missing = error
         turns = tuple(take_turns(course, single, rival, effort))
     return TrainSpeed(turns, order.batch, tuple(each.name for each in recognizers), recognizers[0].name, missing)
 
 
-def train_order(seed: int) -> TrainOrder:
+def a_class_of(recognizers: Sequence[Recognizer]) -> str:
+    """The drawn target's class, where all know it, or else the first that all know; which one makes no difference."""
+    first, *others = (each.contract.labels for each in recognizers)
+    shared = [label for label in first if all(label in labels for labels in others)]
+    if not shared:
+        raise BadInput("there is no class that all surrogates know; one is needed to train a patch for")
+    return LABEL if LABEL in shared else shared[0]
+
+
+def train_order(label: str, seed: int) -> TrainOrder:
     """Training as a fresh lab does it: the default batch, frame and transforms."""
     from patches.order import Picture, TrainOrder
 
-    return TrainOrder(LABEL, [Picture(LABEL, render(artwork(LABEL), ARTWORK_PX))], PatchGeometry(), seed=seed)
+    return TrainOrder(label, [Picture(label, render(artwork(LABEL), ARTWORK_PX))], PatchGeometry(), seed=seed)
 
 
 @contextmanager
-def rival_on(recognizer: Recognizer, course: Course, art: Path, effort: Effort) -> Iterator[Rival]:
+def rival_on(recognizer: Recognizer, label: str, course: Course, art: Path, effort: Effort) -> Iterator[Rival]:
     """The other tool, ready to train a patch of as many texels on this network and the course's batch.
 
     Raises :class:`Incomplete` where it cannot be installed or does not run.
@@ -129,7 +145,7 @@ def rival_on(recognizer: Recognizer, course: Course, art: Path, effort: Effort) 
                 "contract": str(recognizer.folder / f"{recognizer.name}.json"),
                 "onnx": str(recognizer.onnx),
                 "pictures": str(pictures),
-                "label": LABEL,
+                "label": label,
                 "texels": course.bench.order.geometry.texels,
             }
         )

@@ -187,13 +187,16 @@ def train(
         Path | None,
         typer.Option(help="Gets the environment of the tool compared with; by dpcam's own by default.", metavar="DIR"),
     ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="A folder of recognizers to train on; else dpcam's own.", metavar="DIR")
+    ] = None,
     seed: SeedOption = None,
 ) -> Result:
     """Time a training step beside its bare surrogates, and beside adversarial-robustness-toolbox on one network."""
     from pipeline.bench.train_speed import FULL, QUICK, bench_train, speed_result
 
-    effort = QUICK if quick else FULL
-    return speed_result(bench_train(art=art or Path(sys.prefix) / "dpcam-art", effort=effort, seed=seed or 0))
+    effort, environment = QUICK if quick else FULL, art or Path(sys.prefix) / "dpcam-art"
+    return speed_result(bench_train(art=environment, effort=effort, seed=seed or 0, models=models))
 
 
 @command(group, "score")
