@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from calibration.contract import Contract
 from calibration.errors import BadInput, BadModel
 from calibration.files import read_document
+from patches.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,6 +69,7 @@ def load_module(source: ModuleSource) -> Surrogate:
     """Import it, freeze it, and see that it gives a score for each label, and gradients; else :class:`BadModel`."""
     from patches.surrogates import Surrogate, check_gradient, check_scores
 
+    keep_freed_memory()
     network = make_network(source).eval().float().requires_grad_(False)
     contract = source.contract.model_copy(update={"file": source.place, "sha256": digest(source.place, network)})
     check_scores(network, contract)

@@ -21,6 +21,7 @@ from torch.nn import functional
 from calibration.contract import Contract, model_bytes, self_test_images
 from calibration.errors import BadInput, BadModel
 from patches.device import Precision, mixed
+from patches.memory import keep_freed_memory
 from patches.packing import unpack_weights
 from patches.resample import shrink
 
@@ -90,6 +91,7 @@ def load_surrogates(sources: Sequence[SurrogateSource]) -> list[Surrogate]:
 
 def load_surrogate(source: SurrogateSource) -> Surrogate:
     """Convert one model, freeze it, hold it against its self-test, and see that gradients come through."""
+    keep_freed_memory()
     contract = source.contract
     network = convert(model_bytes(contract, source.onnx), contract.name)
     delta = parity(network, contract)
