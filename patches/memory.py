@@ -15,7 +15,7 @@ def keep_freed_memory() -> None:
 
     A step through networks of photographs' size takes and frees blocks of many megabytes by the hundred. glibc gives
     each of them back at once and gets it again page by page, which on a virtual machine can take as long as the
-    networks do. The largest step decides how much memory the process has, with this as without.
+    networks do. The price: what the process has taken it keeps until it ends.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None)
     if tune is not None:
